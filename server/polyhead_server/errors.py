@@ -1,0 +1,111 @@
+"""The domain errors of the server, in one tree. None of them knows a wire.
+
+PolyheadError
+├── RequestError              one request cannot be answered; `wire_errors` maps each to a status
+│   ├── InvalidRequestError   the request breaks the contract: fields and reasons
+│   ├── UnauthenticatedError  no valid token came with the request
+│   ├── QueueFullError        too much work waits: try again later
+│   ├── DeadlineExceededError the time that the caller gave ran out
+│   ├── DrainingError         the server is shutting down: try another one
+│   └── InternalError         our fault; the cause is logged, never sent
+├── NoWordsError              a text without a visible word
+├── BundleError               a bundle is damaged, foreign or not there
+├── SettingsError             flags or environment variables are wrong: all of them at once
+└── StartError                the server cannot start, for example on a port in use
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class PolyheadError(Exception):
+    """The root of every error that this package raises on purpose."""
+
+
+class RequestError(PolyheadError):
+    """One request, or one item of a stream, cannot be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One way in which a request breaks the contract.
+
+    Attributes:
+        field: Path of the field in the request, such as `documents[3].text`.
+        description: What is wrong and what would be right; holds no text of a document.
+    """
+
+    field: str
+    description: str
+
+
+class InvalidRequestError(RequestError):
+    """The request breaks the contract.
+
+    Attributes:
+        violations: Every violation found, at least one.
+    """
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in self.violations[:3]))
+
+
+class UnauthenticatedError(RequestError):
+    """No valid token came with the request."""
+
+
+class QueueFullError(RequestError):
+    """Too much work waits for the engine.
+
+    Attributes:
+        retry_after: Seconds after which room is to be expected.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"the queue is full: try again in {retry_after:.3f} seconds")
+
+
+class DeadlineExceededError(RequestError):
+    """The deadline passed before the answer was there."""
+
+
+class DrainingError(RequestError):
+    """The server is shutting down and takes no new work."""
+
+
+class InternalError(RequestError):
+    """A fault of the server. `__cause__` holds it for the log; a caller never sees it."""
+
+    def __init__(self) -> None:
+        super().__init__("internal error")
+
+
+class NoWordsError(PolyheadError):
+    """A text holds no visible word."""
+
+
+class BundleError(PolyheadError):
+    """A bundle is damaged, foreign or not there."""
+
+
+class SettingsError(PolyheadError):
+    """Settings are wrong.
+
+    Attributes:
+        problems: Every problem found, each naming its flag or variable.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class StartError(PolyheadError):
+    """The server cannot start."""
