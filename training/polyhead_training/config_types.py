@@ -1,0 +1,193 @@
+"""What a training config says, as frozen values; `polyhead_training.config` reads it from TOML."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+HeadKind = Literal["classification", "tagging", "spans"]
+Pooling = Literal["mean", "first", "max"]
+Format = Literal["jsonl", "csv", "conllu", "conll"]
+Metric = Literal["accuracy", "macro_recall", "macro_f1", "entity_f1"]
+Schedule = Literal["linear", "cosine", "constant"]
+Precision = Literal["auto", "bf16", "fp32"]
+ExportPrecision = Literal["int8", "fp32"]
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderConfig:
+    """The shared encoder and the windows it reads."""
+
+    model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    """Hub id or directory of the pretrained encoder."""
+    max_tokens: int = 256
+    """Longest window in tokens, special tokens included; 16 to 512."""
+    overlap: int = 64
+    """Tokens shared by neighbouring windows of a long text; at most half a window."""
+    shape_embedding: bool = True
+    """Add letter-case information that an uncased vocabulary lost."""
+    dropout: float = 0.1
+    """Dropout probability in the encoder and before the heads; 0 to 0.9."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """How the weights are fitted."""
+
+    batch_tokens: int = 1024
+    """Padded tokens in one step; at least `max_tokens`."""
+    learning_rate: float = 2e-4
+    """Peak learning rate of the encoder; 0 to 1."""
+    head_learning_rate: float = 1e-3
+    """Peak learning rate of the heads and the shape embedding; 1e-8 to 1."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay; 0 to 1."""
+    schedule: Schedule = "linear"
+    """How the learning rate falls after the warm-up."""
+    warmup: float = 0.06
+    """Fraction of the steps in which the learning rate rises; 0 to 0.9."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm; 0.001 to 1000."""
+    label_smoothing: float = 0.0
+    """Probability mass taken from the gold label; 0 to 0.5."""
+    average: float = 0.0
+    """Decay of the moving average of the weights, 0 for none; 0 to 0.99999."""
+    validations: int = 6
+    """Validations spread evenly over training; 1 to 1000."""
+    patience: int = 3
+    """Validations without improvement before training stops, 0 for never; 0 to 1000."""
+    checkpoint_seconds: float = 120.0
+    """Seconds between checkpoints; 0 (after every step) to 86400."""
+    precision: Precision = "auto"
+    """Number format of the forward pass; auto takes bf16 where it is fast."""
+    threads: int = 0
+    """CPU threads, 0 for all; 0 to 1024."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportConfig:
+    """How the bundle is written."""
+
+    calibration_samples: int = 300
+    """Training texts that set the int8 ranges; 1 to 100000."""
+    precision: ExportPrecision = "int8"
+    """Precision of the served encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadConfig:
+    """One task: a small output layer over the shared encoder."""
+
+    name: str
+    """The task's name, ``[a-z0-9_-]{1,64}``, different for each head."""
+    kind: HeadKind
+    """One label a text, one tag a word, or labelled spans of words."""
+    labels: tuple[str, ...]
+    """The labels in output order; for spans the span labels, without O."""
+    hidden: int = 0
+    """Width of a tanh layer before the output, 0 for none; 0 to 8192."""
+    pooling: Pooling = "mean"
+    """How a classification head gathers the token vectors of a text."""
+    weight: float = 1.0
+    """Factor of the head's loss; 0.001 to 1000."""
+    export: bool = True
+    """False for an auxiliary head: trained, but not served."""
+    line: int = field(default=1, compare=False)
+    """Line of the head in the config."""
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentConfig:
+    """Probabilities of changes to a training example, each from 0 to 1."""
+
+    lower: float = 0.0
+    """All letters to lower case; lower, upper and title together at most 1."""
+    upper: float = 0.0
+    """All letters to upper case."""
+    title: float = 0.0
+    """Each Word Capitalised."""
+    join: float = 0.0
+    """The example is joined with those that follow in its group; words only."""
+    typo: float = 0.0
+    """A letter is swapped, dropped or doubled."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """One data set that trains or measures one head."""
+
+    name: str
+    """The source's name, ``[a-z0-9_-]{1,64}``, different for each source."""
+    head: str
+    """Name of the head it belongs to."""
+    format: Format
+    """Layout of its files."""
+    train: tuple[str, ...] = ()
+    """Training files relative to the data directory; ``.gz`` allowed."""
+    dev: tuple[str, ...] = ()
+    """Validation files."""
+    test: tuple[str, ...] = ()
+    """Test files, read by the evaluation only."""
+    text: str = "text"
+    """JSONL field or CSV column with the text."""
+    label: str = "label"
+    """JSONL field or CSV column with the label."""
+    words: str = ""
+    """JSONL field with a list of words in place of the text; empty for none."""
+    tags: str = "tags"
+    """JSONL field with one tag for each word."""
+    column: str | int = ""
+    """CoNLL-U: upos or xpos. CoNLL: index of the tag's column, from the end if negative."""
+    map: Mapping[str, str] = field(default_factory=dict)
+    """Source label to head label; to an empty text drops the example, or makes a span's words O."""
+    among: tuple[str, ...] = ()
+    """The head's labels that the source can tell apart, in the head's order."""
+    passes: float = 1.0
+    """Times that training goes through the source; 0.001 to 1000."""
+    max_examples: int = 0
+    """Training examples taken after a seeded shuffle, 0 for all."""
+    metric: Metric = "accuracy"
+    """Figure reported for the source."""
+    licence: str = ""
+    """Licence of the data, written into the bundle."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """Changes made to training examples."""
+    select: bool = True
+    """Whether its figure counts in the choice of the best weights."""
+    config: str = field(default="", compare=False)
+    """Path of the config, for problems with the files it names."""
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """Line of each file name in the config."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole training run."""
+
+    name: str
+    """Name of the bundle, ``[a-z0-9_.-]{1,64}``."""
+    version: str
+    """Version of the bundle."""
+    seed: int
+    """Seed of everything random; 0 to 2**32 - 1."""
+    language: str
+    """Language tag of the texts, such as en."""
+    encoder: EncoderConfig
+    """The shared encoder."""
+    training: TrainingConfig
+    """How it is fitted."""
+    heads: tuple[HeadConfig, ...]
+    """The tasks, in the config's order."""
+    sources: tuple[SourceConfig, ...]
+    """The data, in the config's order."""
+    export: ExportConfig
+    """How the bundle is written."""
+    path: Path
+    """The file that the config was read from."""
+
+    def head(self, name: str) -> HeadConfig:
+        """The head called `name`; raises KeyError where there is none."""
+        for head in self.heads:
+            if head.name == name:
+                return head
+        raise KeyError(name)

@@ -1,0 +1,61 @@
+"""Opens data files, plain or gzip, and streams their lines."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+from polyhead_training.problems import Problems
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One file under reading, and where its problems go."""
+
+    path: Path
+    """The file itself."""
+    name: str
+    """The file as it is shown in problems and origins."""
+    problems: Problems
+    """Receives what is wrong with it."""
+
+    def problem(self, line: int, message: str) -> None:
+        """Note a problem at a line of the file, from 1."""
+        self.problems.add(self.name, line, message)
+
+    def origin(self, line: int) -> str:
+        """Name of a line of the file, from 1."""
+        return f"{self.name}:{line}"
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Each line with its number from 1, without its end; lines that are not UTF-8 are noted.
+
+        A damaged gzip file is noted where reading stops. Raises OSError where it cannot be opened.
+        """
+        number = 0
+        with self._open() as stream:
+            try:
+                for number, raw in enumerate(stream, 1):
+                    text = self._decode(number, raw)
+                    if text is not None:
+                        yield number, text
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                self.problem(number + 1, f"is not a whole gzip file: {error}")
+
+    def _open(self) -> IO[bytes]:
+        if self.path.suffix == ".gz":
+            return cast("IO[bytes]", gzip.open(self.path, "rb"))
+        return self.path.open("rb")
+
+    def _decode(self, number: int, raw: bytes) -> str | None:
+        if number == 1:
+            raw = raw.removeprefix(_BOM)
+        try:
+            return raw.decode().rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            self.problem(number, f"is not valid UTF-8 at byte {error.start + 1} of the line")
+            return None

@@ -1,0 +1,106 @@
+"""Loads the sources of a config, and reports everything that is wrong with their files at once."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from polyhead_training.config import Config, HeadConfig, SourceConfig, read_config
+from polyhead_training.data.conll import read_conll
+from polyhead_training.data.conllu import read_conllu
+from polyhead_training.data.examples import Example, SourceData
+from polyhead_training.data.files import DataFile
+from polyhead_training.data.labels import LabelMap
+from polyhead_training.data.rows import read_csv, read_jsonl
+from polyhead_training.problems import Problems
+
+
+def load_inputs(config_path: Path, root: Path) -> tuple[Config, dict[str, SourceData]]:
+    """Read a config and its data; raises `InputError` with the problems of both together."""
+    problems = Problems()
+    config = read_config(config_path, problems)
+    data = _load(config, root, problems) if config else {}
+    problems.raise_if_any()
+    assert config is not None  # noqa: S101 - read_config noted a problem otherwise
+    return config, data
+
+
+def load_all(config: Config, root: Path) -> dict[str, SourceData]:
+    """The data of every source by its name; raises `InputError` with every problem found.
+
+    `root` is the directory that the config's file names are relative to.
+    """
+    problems = Problems()
+    data = _load(config, root, problems)
+    problems.raise_if_any()
+    return data
+
+
+def _load(config: Config, root: Path, problems: Problems) -> dict[str, SourceData]:
+    return {
+        source.name: load_source(source, config.head(source.head), root, problems, seed=config.seed)
+        for source in config.sources
+    }
+
+
+def load_source(
+    source: SourceConfig, head: HeadConfig, root: Path, problems: Problems, *, seed: int = 0
+) -> SourceData:
+    """Read all files of a source; examples with a problem are noted and left out.
+
+    `seed` chooses the training examples where the source limits their number.
+    """
+    labels = LabelMap(source, head)
+    train, dev, test = (
+        tuple(
+            example
+            for name in names
+            for example in _read_file(source, head, labels, root / name, problems)
+        )
+        for names in (source.train, source.dev, source.test)
+    )
+    return SourceData(_sample(train, source, seed), dev, test)
+
+
+def _read_file(
+    source: SourceConfig, head: HeadConfig, labels: LabelMap, path: Path, problems: Problems
+) -> list[Example]:
+    file = DataFile(path, str(path), problems)
+    before = len(problems)
+    try:
+        examples = list(_examples(source, head, labels, file))
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror or error}"
+        problems.add(source.config, _line_of(source, path), message)
+        return []
+    if not examples and len(problems) == before:
+        file.problem(1, "has no examples")
+    return examples
+
+
+def _line_of(source: SourceConfig, path: Path) -> int:
+    lines = (line for name, line in source.lines.items() if path.match(name))
+    return next(lines, 1)
+
+
+def _examples(
+    source: SourceConfig, head: HeadConfig, labels: LabelMap, file: DataFile
+) -> Iterator[Example]:
+    match source.format:
+        case "jsonl":
+            return read_jsonl(file, source, labels, tagged=head.kind != "classification")
+        case "csv":
+            return read_csv(file, source, labels)
+        case "conllu":
+            return read_conllu(file, str(source.column or "upos"), labels)
+        case "conll":
+            return read_conll(file, -1 if source.column == "" else int(source.column), labels)
+
+
+def _sample(examples: tuple[Example, ...], source: SourceConfig, seed: int) -> tuple[Example, ...]:
+    """A seeded choice in file order, so that neighbours of one document stay in order."""
+    if not source.max_examples or len(examples) <= source.max_examples:
+        return examples
+    order = list(range(len(examples)))
+    # A fixed choice of examples, nothing secret.
+    random.Random(f"{seed}:{source.name}").shuffle(order)  # noqa: S311
+    return tuple(examples[index] for index in sorted(order[: source.max_examples]))
