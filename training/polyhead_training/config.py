@@ -58,7 +58,7 @@ def read_config(path: Path, problems: Problems) -> Config | None:
         return None
     try:
         values = tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         problems.add(path, *_syntax_problem(str(error), source))
         return None
     return _config(Table(Document(str(path), key_lines(source), problems), values), path)
@@ -87,7 +87,7 @@ def _syntax_problem(message: str, source: str) -> tuple[int, str]:
 def _config(table: Table, path: Path) -> Config:
     heads_table = table.tables("heads")
     heads = _heads(heads_table)
-    declared = {head.raw("name") for head in heads_table}
+    declared = {name for head in heads_table if isinstance(name := head.raw("name"), str)}
     encoder = _encoder(table.table("encoder"))
     config = Config(
         name=table.text("name", None, r"[a-z0-9_.-]{1,64}", "1 to 64 of a-z, 0-9, _, - and ."),

@@ -1,7 +1,7 @@
 """The `[[sources]]` and their fit with the heads they belong to."""
 
 from dataclasses import replace
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 from polyhead_training.config_reader import Table
 from polyhead_training.config_types import (
@@ -31,7 +31,7 @@ _LARGEST_COLUMN = 1000
 
 
 def read_sources(
-    tables: tuple[Table, ...], heads: tuple[HeadConfig, ...], declared: set[Any], config: str
+    tables: tuple[Table, ...], heads: tuple[HeadConfig, ...], declared: set[str], config: str
 ) -> tuple[SourceConfig, ...]:
     """Read every source, noting problems; those whose files cannot be read are left out.
 
@@ -51,11 +51,11 @@ def read_sources(
     return tuple(sources)
 
 
-def _head_of(table: Table, heads: dict[str, HeadConfig], declared: set[Any]) -> HeadConfig | None:
+def _head_of(table: Table, heads: dict[str, HeadConfig], declared: set[str]) -> HeadConfig | None:
     name = table.text("head", None)
     if name and name not in declared:
-        known = [known for known in declared if isinstance(known, str)]
-        table.problem(f'head "{name}" is not declared{did_you_mean(name, known)}', "head")
+        hint = did_you_mean(name, sorted(declared))
+        table.problem(f'head "{name}" is not declared{hint}', "head")
     return heads.get(name)
 
 
@@ -76,6 +76,7 @@ def _source(table: Table, head: HeadConfig | None, config: str) -> SourceConfig:
         among=table.texts("among"),
         passes=table.number("passes", 1.0, 0.001, 1000),
         max_examples=table.integer("max_examples", 0, 0, 1_000_000_000),
+        hold_out=table.integer("hold_out", 0, 0, 1_000_000_000),
         metric=_metric(table, head),
         licence=table.text("licence", "") if "licence" in table else "",
         augment=_augment(table.table("augment"), head),

@@ -146,6 +146,8 @@ class SourceConfig:
     """Times that training goes through the source; 0.001 to 1000."""
     max_examples: int = 0
     """Training examples taken after a seeded shuffle, 0 for all."""
+    hold_out: int = 0
+    """Training examples set aside as further validation examples, 0 for none; at most half."""
     metric: Metric = "accuracy"
     """Figure reported for the source."""
     licence: str = ""

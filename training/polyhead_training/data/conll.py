@@ -10,7 +10,7 @@ from polyhead_training.data.labels import LabelMap
 
 _LOST = "\N{REPLACEMENT CHARACTER}"
 _DOCUMENT_START = "-DOCSTART-"
-_COMMENT = re.compile(r"#$|# |#\s*\w+\s*=")
+_COMMENT = re.compile(r"# |#\s*\w+\s*=")
 _NEWDOC = re.compile(r"#\s*newdoc id\s*=\s*(.+)")
 
 
@@ -60,13 +60,14 @@ class _Reader:
         return True
 
     def _token(self, number: int, line: str) -> None:
+        if line.split(maxsplit=1)[0] == _DOCUMENT_START:
+            self._documents += 1
+            self._group = f"{self._file.name}#{self._documents}"
+            return
         if not self._width and not self._learn_columns(number, line):
             return
         columns = line.split(self._separator)
-        if columns[0] == _DOCUMENT_START:
-            self._documents += 1
-            self._group = f"{self._file.name}#{self._documents}"
-        elif len(columns) != self._width:
+        if len(columns) != self._width:
             between = "TABs" if self._separator else "spaces"
             message = f"has {len(columns)} columns between {between}, not {self._width}"
             self._problem(number, f"{message} as the lines before")

@@ -96,8 +96,9 @@ class _Reader:
         first, _, last = identifier.partition("-")
         expected = len(sentence.words) + 1
         if not (first.isdecimal() and last.isdecimal() and expected == int(first) <= int(last)):
-            message = f'"{identifier}" is no range of words that starts at {expected}'
-            self._problem(sentence, number, message)
+            if not sentence.broken:
+                message = f'"{identifier}" is no range of words that starts at {expected}'
+                self._problem(sentence, number, message)
             return
         sentence.surfaces.append((form, int(last) - int(first) + 1))
         sentence.covered = int(last)
@@ -107,7 +108,7 @@ class _Reader:
             return
         if not sentence.words and not sentence.broken:
             self._problem(sentence, sentence.line, "the sentence has no words")
-        if sentence.covered > len(sentence.words):
+        if sentence.covered > len(sentence.words) and not sentence.broken:
             self._problem(sentence, sentence.line, "a range goes past the sentence's last word")
         tags = self._labels.tags(sentence.tags, self._file, sentence.lines)
         spans = None if sentence.broken else self._spans(sentence)

@@ -54,32 +54,34 @@ def load_source(
         tuple(
             example
             for name in names
-            for example in _read_file(source, head, labels, root / name, problems)
+            for example in _read_file(
+                source,
+                head,
+                labels,
+                DataFile(root / name, str(root / name), problems),
+                source.lines.get(name, 1),
+            )
         )
         for names in (source.train, source.dev, source.test)
     )
-    return SourceData(_sample(train, source, seed), dev, test)
+    train, held = _hold_out(train, source, seed)
+    return SourceData(_sample(train, source, seed), (*dev, *held), test)
 
 
 def _read_file(
-    source: SourceConfig, head: HeadConfig, labels: LabelMap, path: Path, problems: Problems
+    source: SourceConfig, head: HeadConfig, labels: LabelMap, file: DataFile, line: int
 ) -> list[Example]:
-    file = DataFile(path, str(path), problems)
-    before = len(problems)
+    """The examples of one file, which the config names at `line`."""
+    before = len(file.problems)
     try:
         examples = list(_examples(source, head, labels, file))
     except OSError as error:
-        message = f"{path} cannot be read: {error.strerror or error}"
-        problems.add(source.config, _line_of(source, path), message)
+        message = f"{file.name} cannot be read: {error.strerror or error}"
+        file.problems.add(source.config, line, message)
         return []
-    if not examples and len(problems) == before:
+    if not examples and len(file.problems) == before:
         file.problem(1, "has no examples")
     return examples
-
-
-def _line_of(source: SourceConfig, path: Path) -> int:
-    lines = (line for name, line in source.lines.items() if path.match(name))
-    return next(lines, 1)
 
 
 def _examples(
@@ -104,3 +106,14 @@ def _sample(examples: tuple[Example, ...], source: SourceConfig, seed: int) -> t
     # A fixed choice of examples, nothing secret.
     random.Random(f"{seed}:{source.name}").shuffle(order)  # noqa: S311
     return tuple(examples[index] for index in sorted(order[: source.max_examples]))
+
+
+def _hold_out(
+    examples: tuple[Example, ...], source: SourceConfig, seed: int
+) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Set a seeded choice of training examples aside for validation; at most half of them."""
+    count = min(source.hold_out, len(examples) // 2)
+    # A fixed choice of examples, nothing secret.
+    chosen = set(random.Random(f"{seed}:{source.name}:held").sample(range(len(examples)), count))  # noqa: S311
+    kept = tuple(example for index, example in enumerate(examples) if index not in chosen)
+    return kept, tuple(examples[index] for index in sorted(chosen))

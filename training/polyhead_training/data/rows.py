@@ -31,20 +31,33 @@ def read_csv(file: DataFile, source: SourceConfig, labels: LabelMap) -> Iterator
     counter = _LineCounter(file)
     delimiter = "\t" if file.path.name.removesuffix(".gz").endswith(".tsv") else ","
     reader = csv.reader(counter, delimiter=delimiter, strict=True)
-    try:
-        header = next(reader, [])
-        if not _check_header(file, header, source):
+    header: list[str] = []
+    for line, cells in _csv_records(file, counter, reader):
+        if header:
+            example = _labelled(_csv_row(file, line, header, cells), source, labels)
+            if example:
+                yield example
+        elif _check_header(file, line, cells, source):
+            header = cells
+        else:
             return
-        first = counter.number + 1
-        for cells in reader:
-            if cells:
-                row = _csv_row(file, first, header, cells)
-                example = _labelled(row, source, labels)
-                if example:
-                    yield example
-            first = counter.number + 1
-    except csv.Error as error:
-        file.problem(max(counter.number, 1), f"is not valid CSV: {error}")
+
+
+def _csv_records(
+    file: DataFile, counter: "_LineCounter", reader: Iterator[list[str]]
+) -> Iterator[tuple[int, list[str]]]:
+    """Each record that is not blank with the line it starts on; reading goes on after bad ones."""
+    while True:
+        line = counter.number + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            file.problem(line, f"is not valid CSV: {error}")
+            continue
+        if cells:
+            yield line, cells
 
 
 class _LineCounter:
@@ -60,13 +73,10 @@ class _LineCounter:
             yield line + "\n"
 
 
-def _check_header(file: DataFile, header: list[str], source: SourceConfig) -> bool:
-    if not header:
-        file.problem(1, "has no header row")
-        return False
+def _check_header(file: DataFile, line: int, header: list[str], source: SourceConfig) -> bool:
     missing = [name for name in (source.text, source.label) if name not in header]
     for name in missing:
-        file.problem(1, f'has no column "{name}"{did_you_mean(name, header)}')
+        file.problem(line, f'has no column "{name}"{did_you_mean(name, header)}')
     return not missing
 
 
