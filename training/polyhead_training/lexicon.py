@@ -23,26 +23,26 @@ _ABBREVIATIONS = """
 mr mrs ms messrs mmes dr drs prof rev hon gov gen col lt capt cmdr cpl sgt maj adm pres supt
 sen sens rep reps st ste mt ft jr sr esq
 inc corp co cos ltd llc plc bros assn dept univ inst natl intl govt mfg
-ave blvd rd hwy pkwy sq apt bldg ste
+ave blvd rd hwy pkwy sq apt bldg
 jan feb apr aug sept sep oct nov dec tues thurs thur tue thu fri mon
-etc vs al ca cf viz approx est ext attn arr arrv dep misc resp
+vs cf viz approx est ext attn arr arrv dep misc resp eg ie esp
 ala ariz ark calif colo conn del fla ga ind kan ky la md mich minn mo mont neb nev okla ore pa
 penn tenn tex va vt wis wyo que ont
-ph.d m.d b.a m.a b.s m.s d.d.s p.s r.n j.d
-e.g eg i.e ie a.k.a et.al n.b p.m a.m o.k b.c a.d b.c.e c.e u.s u.k u.n u.s.a u.s.s.r e.u d.c l.a
-p.o f.b.i c.i.a t.v r.i.p v.p c.e.o n.y n.j n.c s.c n.d s.d w.va u.s.c
-lb lbs oz mph hr hrs mins secs yr yrs tbsp tsp tel fax mob asst ass't
-bn mn trans ed eds vol vols ser encl illus
-op.cit ibid incl
+ph.d d.d.s et.al w.va op.cit ibid incl trans eds vol vols encl illus
+tbsp tsp tel mob asst ass't
 """
+_CLOSING = "etc al a.m p.m o.k lb lbs oz mph hr hrs mins secs yr yrs fax b.c a.d b.c.e c.e bn mn"
 _BEFORE_NUMBER = """
-no nos fig figs sec secs ch pp pg p pt art arts vol para mar sat sun wed jun jul min max ver v
-eq ref cap c d b ca r sect tab app
+no nos fig figs sec secs ch pp pg p pt art arts para mar sat sun wed jun jul min max ver v
+eq ref cap c d b ca r sect tab app ed
 """
 _PREFIXES = """
-anti non pre pro post ex co re multi mid e semi sub neo intra un ultra pseudo quasi counter
-micro mini mega hyper bi tri dis extra arch psycho trans de uber proto meta
+agro ante anti arch bi bio co counter cross cyber de e eco ex extra hyper inter intra macro mega
+meta micro mid mini multi neo non over pan para peri post pre pro proto pseudo psycho quasi re semi
+socio sub super trans tri ultra un uni
 """
+_SUFFIXES = "esque ette fest fold gate itis less most rama wise"
+_SLASHED = "w/o w/out w/in b/c b/t b/w n/a l/c i/o a/c"
 _HYPHENATED = "e-mail e-mails e-mailed e-mailing e-commerce e-book e-books uh-huh uh-oh"
 _UNITS = """
 am pm AM PM Am Pm a.m p.m A.M P.M k K m M b bn B mm MM mn km kg lb lbs ft cm g mg ml l oz hr hrs
@@ -72,6 +72,9 @@ def base_lexicon() -> dict[str, object]:
         "splits": _SPLITS.split(),
         "abbreviations": sorted({f"{form}." for form in _ABBREVIATIONS.split()}),
         "abbreviations_before_number": sorted({f"{form}." for form in _BEFORE_NUMBER.split()}),
+        "abbreviations_closing": sorted({f"{form}." for form in _CLOSING.split()}),
+        "slashed": _SLASHED.split(),
+        "suffixes": _SUFFIXES.split(),
         "prefixes": sorted(set(_PREFIXES.split())),
         "hyphenated": sorted(_HYPHENATED.split()),
         "units": sorted(set(_UNITS.split())),

@@ -1,0 +1,267 @@
+"""The bundle: a directory that carries a trained model from training to serving.
+
+Everything is data (JSON, safetensors, OpenVINO IR); nothing in it is executed or unpickled. Every
+file but the manifest is listed with its sha256, and checked before use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from polyhead_server.errors import BundleError
+from polyhead_server.fields import Fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FORMAT = 1
+"""Version of the bundle format that this server reads."""
+
+MANIFEST = "manifest.json"
+
+Kind = Literal["classification", "tagging", "spans"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+Pooling = Literal["mean", "first", "max"]
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure of a head, taken with the engine that serves it."""
+
+    data_set: str
+    split: str
+    metric: str
+    value: float
+    """From 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """The encoder's graph."""
+
+    file: str
+    """OpenVINO IR (.xml); its weights are the .bin beside it."""
+    precision: str
+    hidden_size: int
+    model: str
+    """Name of the pretrained encoder that it was made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerSpec:
+    """How text becomes encoder input."""
+
+    file: str
+    """Hugging Face tokenizers JSON."""
+    words: str
+    """Word splitter's lexicon, JSON."""
+    prefix: tuple[int, ...]
+    """Ids of the marks before each window."""
+    suffix: tuple[int, ...]
+    """Ids of the marks behind each window."""
+    unknown: int
+    """Id for a word that has no sub-word."""
+    max_tokens: int
+    """Tokens in a window, marks included."""
+    overlap: int
+    """Sub-words shared by neighbouring windows of a long text."""
+    max_word_pieces: int = 64
+    """A word of more sub-words is read as the unknown one."""
+    position_offset: int = 0
+    """Position id of a window's first token."""
+    shapes: bool = True
+    """Whether the encoder is given letter-case shapes."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSpec:
+    """One task head."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    """For spans: the span labels; the head's outputs are O, B-x, I-x for each label x in turn."""
+    file: str
+    """Matrices, safetensors."""
+    pooling: Pooling = "mean"
+    """How a classification head sums up the document."""
+    figures: tuple[Figure, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs of the head's last matrix."""
+        return 2 * len(self.labels) + 1 if self.kind == "spans" else len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is in a bundle and where it came from."""
+
+    name: str
+    version: str
+    language: str
+    encoder: EncoderSpec
+    tokenizer: TokenizerSpec
+    heads: tuple[HeadSpec, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Training configuration, seed, data sets with licences; not read by the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle on disk whose manifest was read and whose files were verified."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """The bundle's name."""
+        return self.manifest.name
+
+    @property
+    def version(self) -> str:
+        """The bundle's version."""
+        return self.manifest.version
+
+    @property
+    def heads(self) -> tuple[HeadSpec, ...]:
+        """The heads in the manifest's order."""
+        return self.manifest.heads
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Read the manifest of a bundle and verify every file against its digest.
+
+    Raises:
+        BundleError: not a bundle, of another format, incomplete or damaged.
+    """
+    content = _read_manifest(path)
+    root = Fields(content, MANIFEST)
+    if (found := root.integer("format")) != FORMAT:
+        raise BundleError(f"{path}: bundle format {found} is not {FORMAT}, the one read here")
+    try:
+        manifest = _manifest(root)
+        _verify(path, root.mapping("digests"), manifest)
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from None
+    return Bundle(path, manifest)
+
+
+def seal_bundle(path: Path, manifest: Manifest) -> None:
+    """Write the manifest of a bundle whose other files are in place, with their digests."""
+    files = sorted(item for item in path.rglob("*") if item.is_file() and item.name != MANIFEST)
+    content = {
+        "format": FORMAT,
+        **asdict(manifest),
+        "digests": {item.relative_to(path).as_posix(): _sha256(item) for item in files},
+    }
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    (path / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{path}: not a bundle: it has no {MANIFEST}") from None
+    except OSError as error:
+        raise BundleError(f"{path}: {MANIFEST} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise BundleError(f"{path}: {MANIFEST} is not JSON") from None
+    if not isinstance(content, dict):
+        raise BundleError(f"{path}: {MANIFEST} is not a JSON object")
+    return content
+
+
+def _manifest(root: Fields) -> Manifest:
+    heads = tuple(_head(item) for item in root.items("heads"))
+    names = [head.name for head in heads]
+    if not heads or len(set(names)) != len(names):
+        raise BundleError("heads: at least one, each with a name of its own")
+    return Manifest(
+        name=root.text("name"),
+        version=root.text("version"),
+        language=root.text("language"),
+        encoder=_encoder(root.child("encoder")),
+        tokenizer=_tokenizer(root.child("tokenizer")),
+        heads=heads,
+        provenance=root.mapping("provenance"),
+    )
+
+
+def _encoder(fields: Fields) -> EncoderSpec:
+    return EncoderSpec(
+        file=fields.file("file"),
+        precision=fields.text("precision"),
+        hidden_size=fields.integer("hidden_size", least=1),
+        model=fields.text("model"),
+    )
+
+
+def _tokenizer(fields: Fields) -> TokenizerSpec:
+    spec = TokenizerSpec(
+        file=fields.file("file"),
+        words=fields.file("words"),
+        prefix=fields.integers("prefix"),
+        suffix=fields.integers("suffix"),
+        unknown=fields.integer("unknown"),
+        max_tokens=fields.integer("max_tokens", least=8),
+        overlap=fields.integer("overlap"),
+        max_word_pieces=fields.integer("max_word_pieces", least=1),
+        position_offset=fields.integer("position_offset"),
+        shapes=fields.flag("shapes"),
+    )
+    room = spec.max_tokens - len(spec.prefix) - len(spec.suffix)
+    if max(spec.overlap, spec.max_word_pieces) >= room:
+        raise BundleError("tokenizer: overlap and max_word_pieces must be less than the window")
+    return spec
+
+
+def _head(fields: Fields) -> HeadSpec:
+    return HeadSpec(
+        name=fields.text("name"),
+        kind=fields.choice("kind", KINDS),
+        labels=fields.texts("labels"),
+        file=fields.file("file"),
+        pooling=fields.choice("pooling", POOLINGS),
+        figures=tuple(_figure(item) for item in fields.items("figures")),
+    )
+
+
+def _figure(fields: Fields) -> Figure:
+    return Figure(
+        data_set=fields.text("data_set"),
+        split=fields.text("split"),
+        metric=fields.text("metric"),
+        value=fields.number("value"),
+    )
+
+
+def _verify(path: Path, digests: Mapping[str, Any], manifest: Manifest) -> None:
+    needed = _files(manifest)
+    if unlisted := sorted(set(needed) - set(digests)):
+        raise BundleError(f"no digest for {', '.join(unlisted)}")
+    for name, digest in digests.items():
+        file = path / Fields({"name": name}, "digests").file("name")
+        if not file.is_file():
+            raise BundleError(f"missing file {name}")
+        if _sha256(file) != digest:
+            raise BundleError(f"{name} is damaged: its sha256 is not the manifest's")
+
+
+def _files(manifest: Manifest) -> list[str]:
+    encoder = manifest.encoder.file
+    tokenizer = manifest.tokenizer
+    weights = encoder.removesuffix(".xml") + ".bin"
+    return [encoder, weights, tokenizer.file, tokenizer.words, *(h.file for h in manifest.heads)]
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,90 @@
+"""The encoder on OpenVINO: flat packed tokens in, one vector per token out."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Protocol, cast
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from polyhead_server.errors import BundleError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from polyhead_server.packing import Packed
+
+Hidden = NDArray[np.float32]
+
+INPUTS = ("input_ids", "position_ids", "segment_ids", "shape_ids")
+
+
+class Engine(Protocol):
+    """An encoder. Implementations differ in hardware, never in results beyond rounding."""
+
+    def infer(self, batch: Packed) -> Hidden:
+        """Encode a batch: [N, H]. The array may be reused by the next call."""
+        ...
+
+    def close(self) -> None:
+        """Give up threads and memory."""
+        ...
+
+
+class OpenVinoEngine:
+    """One compiled encoder. Calls are taken one at a time.
+
+    Args:
+        graph: OpenVINO IR file.
+        hidden_size: width of the encoder's output, checked against the graph.
+        threads: inference threads.
+
+    Raises:
+        BundleError: the graph cannot be read or is not such an encoder.
+    """
+
+    def __init__(self, graph: Path, *, hidden_size: int, threads: int) -> None:
+        self._lock = threading.Lock()
+        try:
+            core = ov.Core()
+            model = core.read_model(graph)
+            _check_ports(model, hidden_size)
+            compiled = core.compile_model(model, "CPU", _options(threads))
+        except RuntimeError:
+            raise BundleError(f"{graph.name} is not a graph that OpenVINO can run here") from None
+        self._request = compiled.create_infer_request()
+        self._inputs = [compiled.input(name) for name in INPUTS]
+
+    def infer(self, batch: Packed) -> Hidden:
+        """Encode a batch: [N, H]. The array is valid until the next call."""
+        values = (batch.ids, batch.positions, batch.segments, batch.shapes)
+        with self._lock:
+            self._request.infer(dict(zip(self._inputs, values, strict=True)), share_inputs=True)
+            return cast("Hidden", self._request.get_output_tensor(0).data)
+
+    def close(self) -> None:
+        """Drop the compiled encoder once no call is under way."""
+        with self._lock:
+            del self._request
+
+
+def _options(threads: int) -> dict[str, str | int | bool]:
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        "ENABLE_CPU_PINNING": False,
+    }
+
+
+def _check_ports(model: ov.Model, hidden_size: int) -> None:
+    names = {name for port in model.inputs for name in port.get_names()}
+    if missing := sorted(set(INPUTS) - names):
+        raise BundleError(f"the encoder has no input {', '.join(missing)}")
+    width = model.output(0).get_partial_shape()[-1]
+    if width.is_static and width.get_length() != hidden_size:
+        raise BundleError(
+            f"the encoder gives {width.get_length()} values a token, not {hidden_size}"
+        )

@@ -1,0 +1,105 @@
+"""Typed reading of a parsed JSON object, with errors that name the field."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from polyhead_server.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Choice = TypeVar("Choice", bound=str)
+
+
+class Fields:
+    """The fields of one JSON object.
+
+    Args:
+        content: the object.
+        path: what to call it in errors.
+
+    Every method raises BundleError where the field is missing or not of its type.
+    """
+
+    def __init__(self, content: Mapping[str, Any], path: str) -> None:
+        self._content = content
+        self._path = path
+
+    def _fault(self, name: str, wanted: str) -> BundleError:
+        state = "is not" if name in self._content else "is missing:"
+        return BundleError(f"{self._path}: {name} {state} {wanted}")
+
+    def _get(self, name: str, kind: type | tuple[type, ...], wanted: str) -> Any:
+        value = self._content.get(name)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise self._fault(name, wanted)
+        return value
+
+    def text(self, name: str) -> str:
+        """A string that is not empty."""
+        value: str = self._get(name, str, "a string")
+        if not value:
+            raise self._fault(name, "a string of at least one character")
+        return value
+
+    def file(self, name: str) -> str:
+        """A path inside the bundle."""
+        value = self.text(name)
+        if value.startswith("/") or "\\" in value or ".." in value.split("/"):
+            raise self._fault(name, "a path inside the bundle")
+        return value
+
+    def choice(self, name: str, choices: tuple[Choice, ...]) -> Choice:
+        """One of the given strings."""
+        value = self.text(name)
+        for choice in choices:
+            if choice == value:
+                return choice
+        raise self._fault(name, f"one of {', '.join(choices)}")
+
+    def integer(self, name: str, least: int = 0) -> int:
+        """A whole number of at least ``least``."""
+        value: int = self._get(name, int, "a whole number")
+        if value < least:
+            raise self._fault(name, f"a whole number of at least {least}")
+        return value
+
+    def number(self, name: str) -> float:
+        """A number."""
+        return float(self._get(name, (int, float), "a number"))
+
+    def flag(self, name: str) -> bool:
+        """True or false."""
+        return bool(self._get(name, bool, "true or false"))
+
+    def integers(self, name: str) -> tuple[int, ...]:
+        """A list of whole numbers."""
+        value = self._get(name, list, "a list of whole numbers")
+        if not all(type(item) is int for item in value):
+            raise self._fault(name, "a list of whole numbers")
+        return tuple(value)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of at least one string, each different and not empty."""
+        value = self._get(name, list, "a list of strings")
+        good = value and all(isinstance(item, str) and item for item in value)
+        if not good or len(set(value)) != len(value):
+            raise self._fault(name, "a list of different strings")
+        return tuple(value)
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        """An object."""
+        value: dict[str, Any] = self._get(name, dict, "an object")
+        return value
+
+    def child(self, name: str) -> Fields:
+        """An object, to be read in turn."""
+        return Fields(self.mapping(name), f"{self._path}: {name}")
+
+    def items(self, name: str) -> list[Fields]:
+        """A list of objects, to be read in turn."""
+        value = self._get(name, list, "a list of objects")
+        if not all(isinstance(item, dict) for item in value):
+            raise self._fault(name, "a list of objects")
+        return [Fields(item, f"{self._path}: {name}[{n}]") for n, item in enumerate(value)]

@@ -1,0 +1,180 @@
+"""Task heads in numpy: document features in, labels, tags and spans out.
+
+A head is data: one or two matrices. Heads of a batch are run together, one matrix product per
+head and batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from polyhead_server.errors import BundleError
+from polyhead_server.spans import SpanOutput, best_path, read_spans
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from polyhead_server.bundle import HeadSpec
+    from polyhead_server.features import Features
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassificationOutput:
+    """One label for a document."""
+
+    index: int
+    """The best label."""
+    scores: FloatArray
+    """Probability of each label, [L]."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaggingOutput:
+    """One tag for each word."""
+
+    tags: NDArray[np.intp]
+    """Index of each word's best tag, [W]."""
+    scores: FloatArray
+    """Its probability, [W]."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpansOutput:
+    """Labelled runs of words, in order."""
+
+    spans: tuple[SpanOutput, ...]
+
+
+HeadOutput = ClassificationOutput | TaggingOutput | SpansOutput
+
+
+class Head:
+    """One task head.
+
+    Args:
+        spec: name, kind and labels.
+        tensors: ``out.weight`` [O, D] and ``out.bias`` [O]; for a head with a hidden layer also
+            ``hidden.weight`` [D, H] and ``hidden.bias`` [D], with tanh between; optionally
+            ``temperature`` [1], which divides the logits.
+        width: size of the encoder's vectors, H.
+
+    Raises:
+        BundleError: the matrices do not fit the encoder, each other or the labels.
+    """
+
+    def __init__(self, spec: HeadSpec, tensors: Mapping[str, FloatArray], width: int) -> None:
+        self.spec = spec
+        self._layers = _layers(spec, tensors, width)
+        self._pool = _POOLS[spec.pooling]
+
+    def __call__(self, documents: Sequence[Features]) -> list[HeadOutput]:
+        """Run the head on several documents at once."""
+        if self.spec.kind == "classification":
+            pooled = np.stack([self._pool(document) for document in documents])
+            return _classifications(self._probabilities(pooled))
+        words = np.concatenate([document.words for document in documents])
+        ends = np.cumsum([len(document.words) for document in documents])[:-1]
+        parts = np.split(self._probabilities(words), ends)
+        if self.spec.kind == "tagging":
+            return [_tagging(part) for part in parts]
+        return [_spans(part) for part in parts]
+
+    def _probabilities(self, rows: FloatArray) -> FloatArray:
+        for number, (weight, bias) in enumerate(self._layers):
+            rows = (np.tanh(rows) if number else rows) @ weight + bias
+        return _softmax(rows)
+
+
+def load_head(bundle: Path, spec: HeadSpec, width: int) -> Head:
+    """Load a head from a bundle.
+
+    Raises:
+        BundleError: the file cannot be read, or does not fit.
+    """
+    try:
+        tensors = load_file(bundle / spec.file)
+    except (OSError, SafetensorError):
+        raise BundleError(f"{spec.file} is not a safetensors file") from None
+    return Head(spec, tensors, width)
+
+
+def _layers(
+    spec: HeadSpec, tensors: Mapping[str, FloatArray], width: int
+) -> list[tuple[FloatArray, FloatArray]]:
+    """Matrices in the order of use, each transposed to [in, out]; temperature folded in."""
+    layers = []
+    for name in ("hidden", "out"):
+        if f"{name}.weight" not in tensors and name == "hidden":
+            continue
+        weight, bias = _layer(spec, tensors, name, width)
+        layers.append((weight, bias))
+        width = len(bias)
+    if width != spec.outputs:
+        raise BundleError(
+            f"head {spec.name}: {width} outputs do not fit {len(spec.labels)} labels "
+            f"of kind {spec.kind}, which take {spec.outputs}"
+        )
+    heat = tensors.get("temperature", np.ones(1, np.float32))
+    if heat.shape != (1,) or not heat[0] > 0:
+        raise BundleError(f"head {spec.name}: temperature must be one number above 0")
+    weight, bias = layers[-1]
+    return [*layers[:-1], (weight / heat[0], bias / heat[0])]
+
+
+def _layer(
+    spec: HeadSpec, tensors: Mapping[str, FloatArray], name: str, width: int
+) -> tuple[FloatArray, FloatArray]:
+    weight, bias = tensors.get(f"{name}.weight"), tensors.get(f"{name}.bias")
+    fits = (
+        weight is not None
+        and bias is not None
+        and weight.ndim == 2  # noqa: PLR2004 - a matrix
+        and weight.shape[1] == width
+        and bias.shape == weight.shape[:1]
+    )
+    if weight is None or bias is None or not fits:
+        raise BundleError(f"head {spec.name}: {name} does not take {width} values")
+    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+        raise BundleError(f"head {spec.name}: {name} holds values that are not finite")
+    return np.ascontiguousarray(weight.T, np.float32), bias.astype(np.float32)
+
+
+def _mean(document: Features) -> FloatArray:
+    mean: FloatArray = document.total / np.float32(document.count)
+    return mean
+
+
+_POOLS = {
+    "mean": _mean,
+    "first": lambda document: document.mark,
+    "max": lambda document: document.largest,
+}
+
+
+def _softmax(logits: FloatArray) -> FloatArray:
+    scores: FloatArray = np.exp(logits - logits.max(axis=1, keepdims=True))
+    scores /= scores.sum(axis=1, keepdims=True)
+    return scores
+
+
+def _classifications(scores: FloatArray) -> list[HeadOutput]:
+    best = scores.argmax(axis=1).tolist()
+    return [ClassificationOutput(i, row) for i, row in zip(best, scores, strict=True)]
+
+
+def _tagging(scores: FloatArray) -> TaggingOutput:
+    tags = scores.argmax(axis=1)
+    return TaggingOutput(tags, scores[np.arange(len(tags)), tags])
+
+
+def _spans(scores: FloatArray) -> SpansOutput:
+    return SpansOutput(read_spans(best_path(scores), scores))

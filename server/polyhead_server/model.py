@@ -1,0 +1,184 @@
+"""A loaded bundle, ready to annotate: encode documents, run batches of windows, finish results."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokenizers import Tokenizer
+
+from polyhead_server.bundle import open_bundle
+from polyhead_server.encoding import DocumentEncoder
+from polyhead_server.engine import OpenVinoEngine
+from polyhead_server.errors import BundleError
+from polyhead_server.features import Features, merge_features, window_features
+from polyhead_server.heads import Head, HeadOutput, load_head
+from polyhead_server.packing import ladder, pack
+from polyhead_server.words import WordSplitter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from polyhead_server.bundle import Bundle
+    from polyhead_server.encoding import Document, Source, Window
+    from polyhead_server.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One window to encode, and what is wanted from it."""
+
+    window: Window
+    tasks: tuple[str, ...]
+    """Heads to run on it at once; none where the document has more windows to come."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the encoder will see: the job's cost."""
+        return len(self.window.ids)
+
+
+WindowOutput = dict[str, HeadOutput] | Features
+"""Results by task of a one-window document, or the features of one of several windows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came out of one encoder run."""
+
+    outputs: list[WindowOutput]
+    """In the order of the jobs."""
+    tokens: int
+    """Tokens of the jobs."""
+    wasted_tokens: int
+    """Tokens that only filled the batch up."""
+    encode_seconds: float
+    heads_seconds: float
+
+
+class Model:
+    """A bundle with its encoder compiled. ``encode`` and ``finish`` may be called from any thread.
+
+    Args:
+        bundle: the verified bundle.
+        encoder: cuts documents into windows.
+        engine: runs the encoder.
+        heads: by task, in the bundle's order.
+    """
+
+    def __init__(
+        self, bundle: Bundle, encoder: DocumentEncoder, engine: Engine, heads: dict[str, Head]
+    ) -> None:
+        self.bundle = bundle
+        self._encoder = encoder
+        self._engine = engine
+        self._heads = heads
+
+    @classmethod
+    def load(cls, path: Path, *, threads: int) -> Model:
+        """Load a bundle: verify it, build the tokenizer, compile the encoder, check the heads.
+
+        Raises:
+            BundleError: the bundle is damaged, incomplete, of another format or inconsistent.
+        """
+        bundle = open_bundle(path)
+        spec = bundle.manifest.encoder
+        heads = {head.name: load_head(path, head, spec.hidden_size) for head in bundle.heads}
+        encoder = load_encoder(bundle)
+        engine = OpenVinoEngine(path / spec.file, hidden_size=spec.hidden_size, threads=threads)
+        return cls(bundle, encoder, engine, heads)
+
+    def tokenize(self, source: Source) -> Document:
+        """Cut a document into words, sub-words and windows.
+
+        Raises:
+            NoWordsError: it has no visible word.
+        """
+        return self._encoder.encode(source)
+
+    def jobs(self, document: Document, tasks: Iterable[str]) -> list[Job]:
+        """The windows of a document, as work for ``run``."""
+        wanted = tuple(tasks) if len(document.windows) == 1 else ()
+        return [Job(window, wanted) for window in document.windows]
+
+    def run(self, jobs: Sequence[Job]) -> Run:
+        """Encode windows in one batch and run the heads. One thread at a time."""
+        start = time.perf_counter()
+        batch = pack(
+            [job.window for job in jobs], self.bundle.manifest.tokenizer.position_offset
+        )
+        hidden = self._engine.infer(batch)
+        encoded = time.perf_counter()
+        features = [
+            window_features(hidden, row, job.window)
+            for row, job in zip(batch.starts, jobs, strict=True)
+        ]
+        outputs = self._outputs(jobs, features)
+        done = time.perf_counter()
+        wasted = len(batch.ids) - batch.used
+        return Run(outputs, batch.used, wasted, encoded - start, done - encoded)
+
+    def finish(
+        self, document: Document, outputs: Sequence[WindowOutput], tasks: Iterable[str]
+    ) -> dict[str, HeadOutput]:
+        """Results of a document from the outputs of its windows, in order."""
+        if len(document.windows) == 1 and isinstance(outputs[0], dict):
+            return outputs[0]
+        parts = [part for part in outputs if isinstance(part, Features)]
+        whole = merge_features(parts)
+        return {task: self._heads[task]([whole])[0] for task in tasks}
+
+    def warm(self, most_tokens: int, progress: Callable[[int, int], None] | None = None) -> None:
+        """Run every batch length up to ``most_tokens`` once: a length's first run is slow."""
+        word = self.tokenize("warm").windows[0]
+        lengths = ladder(most_tokens)
+        for number, length in enumerate(lengths, 1):
+            self._engine.infer(pack([word] * (length // len(word.ids))))
+            if progress:
+                progress(number, len(lengths))
+
+    def close(self) -> None:
+        """Give up the encoder's threads and memory."""
+        self._engine.close()
+
+    def _outputs(
+        self, jobs: Sequence[Job], features: Sequence[Features]
+    ) -> list[WindowOutput]:
+        """Run each head once, on all the windows that want it."""
+        wanted: dict[str, list[int]] = defaultdict(list)
+        for index, job in enumerate(jobs):
+            for task in job.tasks:
+                wanted[task].append(index)
+        results: list[dict[str, HeadOutput]] = [{} for _ in jobs]
+        for task, indices in wanted.items():
+            for index, output in zip(
+                indices, self._heads[task]([features[i] for i in indices]), strict=True
+            ):
+                results[index][task] = output
+        return [
+            result if job.tasks else part
+            for job, result, part in zip(jobs, results, features, strict=True)
+        ]
+
+
+def load_encoder(bundle: Bundle) -> DocumentEncoder:
+    """Build a bundle's document encoder.
+
+    Raises:
+        BundleError: the tokenizer or the lexicon cannot be read.
+    """
+    spec = bundle.manifest.tokenizer
+    try:
+        tokenizer = Tokenizer.from_file(str(bundle.path / spec.file))
+    except Exception:  # noqa: BLE001 - the library raises Exception itself
+        raise BundleError(f"{bundle.path}: {spec.file} is not a tokenizer") from None
+    try:
+        lexicon = json.loads((bundle.path / spec.words).read_text(encoding="utf-8"))
+        splitter = WordSplitter(lexicon)
+    except (OSError, ValueError, TypeError, KeyError):
+        raise BundleError(f"{bundle.path}: {spec.words} is not a word lexicon") from None
+    return DocumentEncoder(tokenizer, spec, splitter)

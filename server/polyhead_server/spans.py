@@ -1,0 +1,94 @@
+"""Spans from word scores: the best sequence of O, B-x, I-x that is well-formed.
+
+Output 0 is O; label x has outputs 2x + 1 (B, its first word) and 2x + 2 (I, its further words).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float32]
+Path = NDArray[np.intp]
+
+_NEVER = np.float32(-1e9)
+_FLOOR = np.float32(1e-30)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanOutput:
+    """A labelled run of words."""
+
+    first: int
+    """Its first word."""
+    end: int
+    """The word behind its last."""
+    label: int
+    """Index of the label."""
+    score: float
+    """Mean over its words of the probability of the label, B and I together."""
+
+
+def best_path(scores: Scores) -> Path:
+    """Most probable well-formed output sequence, [W].
+
+    Args:
+        scores: probability of each output for each word, [W, 2L + 1].
+
+    I-x may follow only B-x or I-x. The best sequence without that rule is taken where it happens to
+    obey it, which is nearly always; otherwise the Viterbi algorithm finds the best that does.
+    """
+    path: Path = scores.argmax(axis=1)
+    return path if _well_formed(path) else _viterbi(scores)
+
+
+def _well_formed(path: Path) -> bool:
+    inside = (path > 0) & (path % 2 == 0)
+    if not inside.any():
+        return True
+    before = np.concatenate(([0], path[:-1]))
+    return bool(((before == path) | (before == path - 1))[inside].all())
+
+
+@lru_cache(maxsize=64)
+def _rule(outputs: int) -> Scores:
+    """Cost of going from one output to the next: 0, or never."""
+    rule = np.zeros((outputs, outputs), np.float32)
+    for inside in range(2, outputs, 2):
+        rule[:, inside] = _NEVER
+        rule[inside - 1 : inside + 1, inside] = 0
+    return rule
+
+
+def _viterbi(scores: Scores) -> Path:
+    logs = np.log(np.maximum(scores, _FLOOR))
+    rule = _rule(scores.shape[1])
+    total = logs[0] + rule[0]
+    back = np.zeros(scores.shape, np.intp)
+    for word in range(1, len(logs)):
+        options = total[:, None] + rule
+        back[word] = options.argmax(axis=0)
+        total = options.max(axis=0) + logs[word]
+    path = np.zeros(len(logs), np.intp)
+    path[-1] = total.argmax()
+    for word in range(len(logs) - 1, 0, -1):
+        path[word - 1] = back[word, path[word]]
+    return path
+
+
+def read_spans(path: Path, scores: Scores) -> tuple[SpanOutput, ...]:
+    """Read the spans off a well-formed output sequence."""
+    starts = np.flatnonzero(path % 2 == 1).tolist()
+    return tuple(_span(path, scores, start) for start in starts)
+
+
+def _span(path: Path, scores: Scores, start: int) -> SpanOutput:
+    begin = int(path[start])
+    end = start + 1
+    while end < len(path) and path[end] == begin + 1:
+        end += 1
+    score = float(scores[start:end, begin : begin + 2].sum(axis=1).mean())
+    return SpanOutput(start, end, (begin - 1) // 2, min(score, 1.0))

@@ -1,0 +1,107 @@
+"""Checkpoints: everything that a killed run needs to go on to the same result.
+
+Tensors are safetensors, the rest is JSON; no pickle. A checkpoint is written beside the old one and
+takes its place in one rename, so that a kill at any moment leaves a whole one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Tensors = dict[str, Tensor]
+
+_FILE = "checkpoint.safetensors"
+BEST = "best.safetensors"
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands."""
+
+    step: int = 0
+    """Steps done."""
+    best_score: float = -1.0
+    best_step: int = 0
+    waited: int = 0
+    """Validations since the best one."""
+    seconds: float = 0.0
+    """Training time, over all starts."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """One entry a validation: step, seconds, loss, figures."""
+
+
+def save_checkpoint(
+    folder: Path,
+    *,
+    fingerprint: str,
+    progress: Progress,
+    weights: Tensors,
+    average: Tensors,
+    optimiser: torch.optim.Optimizer,
+) -> None:
+    """Write a checkpoint. ``fingerprint`` names the config and data that it belongs to."""
+    tensors = {f"weights/{name}": value for name, value in weights.items()}
+    tensors |= {f"average/{name}": value for name, value in average.items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser/{index}/{key}": value for key, value in state.items()}
+    facts = {key: getattr(progress, key) for key in Progress.__slots__}
+    _replace(folder / _FILE, tensors, {"fingerprint": fingerprint, "progress": json.dumps(facts)})
+
+
+def load_checkpoint(
+    folder: Path, network: torch.nn.Module, optimiser: torch.optim.Optimizer
+) -> tuple[Progress, Tensors]:
+    """Put a run back to its last checkpoint; returns its progress and averaged weights."""
+    tensors = load_file(folder / _FILE)
+    network.load_state_dict(_part(tensors, "weights/"))
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in _part(tensors, "optimiser/").items():
+        index, key = name.split("/")
+        state.setdefault(int(index), {})[key] = value
+    whole = optimiser.state_dict()
+    optimiser.load_state_dict({**whole, "state": state})
+    with safe_open(folder / _FILE, framework="pt") as file:
+        progress = Progress(**json.loads(file.metadata()["progress"]))
+    return progress, _part(tensors, "average/")
+
+
+def checkpoint_fingerprint(folder: Path) -> str | None:
+    """Whose checkpoint lies in a folder; None where there is none."""
+    file = folder / _FILE
+    if not file.exists():
+        return None
+    with safe_open(file, framework="pt") as opened:
+        return str(opened.metadata()["fingerprint"])
+
+
+def save_weights(file: Path, weights: Tensors) -> None:
+    """Write weights, in one rename."""
+    _replace(file, weights, {})
+
+
+def _part(tensors: Tensors, prefix: str) -> Tensors:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _replace(file: Path, tensors: Tensors, metadata: dict[str, str]) -> None:
+    fresh = file.with_name(file.name + ".new")
+    own = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    save_file(own, fresh, metadata=metadata)
+    with fresh.open("rb") as stream:
+        os.fsync(stream.fileno())
+    fresh.replace(file)

@@ -1,0 +1,231 @@
+"""One training run: steps, validations, checkpoints, early stopping."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from polyhead_training.augment import augment
+from polyhead_training.batches import collate, output_ids, samples, source_of
+from polyhead_training.checkpoint import (
+    BEST,
+    Progress,
+    load_checkpoint,
+    save_checkpoint,
+    save_weights,
+)
+from polyhead_training.network import head_spec
+from polyhead_training.objective import cross_entropy, source_outputs
+from polyhead_training.optimiser import build_optimiser, set_rates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from polyhead_server.encoding import DocumentEncoder, Source
+    from torch import Tensor
+
+    from polyhead_training.batches import Sample
+    from polyhead_training.config import Config
+    from polyhead_training.data import Example
+    from polyhead_training.evaluation import Measure
+    from polyhead_training.network import MultiTaskNetwork
+    from polyhead_training.plan import Item, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What training runs on."""
+
+    device: torch.device
+    bf16: bool
+
+
+class Watcher(Protocol):
+    """Is told how a run goes."""
+
+    def step(self, done: int, total: int, loss: float, tokens: int) -> None:
+        """A step was done; ``loss`` is a running mean."""
+
+    def validated(self, step: int, measures: Sequence[Measure], score: float, *, best: bool) -> None:
+        """A validation was done."""
+
+
+class TrainingRun:
+    """Trains a network along a plan; may be killed and made anew at any point.
+
+    Args:
+        config: the configuration.
+        network: on the hardware's device.
+        encoder: cuts texts into windows.
+        train: training examples of each source of the configuration.
+        plan: the steps.
+        validate: measures the network; called with averaged weights in place.
+        hardware: device and precision.
+        folder: where checkpoints and the best weights go.
+        fingerprint: names configuration and data.
+        watcher: is told of progress.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        network: MultiTaskNetwork,
+        encoder: DocumentEncoder,
+        *,
+        train: Sequence[Sequence[Example]],
+        plan: Sequence[Step],
+        validate: Callable[[], Sequence[Measure]],
+        hardware: Hardware,
+        folder: Path,
+        fingerprint: str,
+        watcher: Watcher,
+    ) -> None:
+        self._config = config
+        self._network = network
+        self._encoder = encoder
+        self._train = train
+        self._plan = plan
+        self._validate = validate
+        self._hardware = hardware
+        self._folder = folder
+        self._fingerprint = fingerprint
+        self._watcher = watcher
+        self._optimiser = build_optimiser(network, config.training)
+        self._average = {name: value.clone() for name, value in network.state_dict().items()}
+        self._specs = {head.name: head_spec(head) for head in config.heads}
+        self._outputs = [source_outputs(self._specs[s.head], s) for s in config.sources]
+        self._loss = 0.0
+        self.progress = Progress()
+
+    def resume(self) -> None:
+        """Go back to the last checkpoint."""
+        self.progress, self._average = load_checkpoint(
+            self._folder, self._network, self._optimiser
+        )
+
+    def train(self) -> None:
+        """Take all steps that are left, unless validation stops improving."""
+        marks = self._validation_steps()
+        saved = started = time.monotonic()
+        before = self.progress.seconds
+        while self.progress.step < len(self._plan) and not self._exhausted():
+            self._step(self.progress.step)
+            self.progress.step += 1
+            self.progress.seconds = before + time.monotonic() - started
+            due = self.progress.step in marks
+            if due:
+                self._validation()
+            if due or time.monotonic() - saved >= self._config.training.checkpoint_seconds:
+                self._save()
+                saved = time.monotonic()
+
+    def _validation_steps(self) -> set[int]:
+        count = self._config.training.validations
+        return {math.ceil(len(self._plan) * part / count) for part in range(1, count + 1)}
+
+    def _exhausted(self) -> bool:
+        patience = self._config.training.patience
+        return bool(patience) and self.progress.waited >= patience
+
+    def _step(self, number: int) -> None:
+        step = self._plan[number]
+        torch.manual_seed(self._config.seed * 1_000_003 + number)  # dropout of this step
+        batch = self._samples(step, random.Random(f"{self._config.seed}/{number}"))
+        tokens = sum(len(sample.window.ids) for sample in batch)
+        set_rates(self._optimiser, self._config.training, (number + 1) / len(self._plan))
+        loss = self._learn(step, batch)
+        self._update_average(number)
+        self._loss = loss if not self._loss else 0.98 * self._loss + 0.02 * loss
+        self._watcher.step(number + 1, len(self._plan), self._loss, tokens)
+
+    def _samples(self, step: Step, rng: random.Random) -> list[Sample]:
+        source = self._config.sources[step.source]
+        ids = output_ids(self._specs[source.head])
+        found: list[Sample] = []
+        for item in step.items:
+            text, target = self._read(step.source, item)
+            document = self._encoder.encode(augment(text, source.augment, rng))
+            found += samples(document, target, ids)
+        return found
+
+    def _read(self, source: int, item: Item) -> tuple[Source, str | tuple[str, ...]]:
+        examples = [self._train[source][index] for index in item.examples]
+        if len(examples) == 1:
+            return source_of(examples[0]), examples[0].target
+        words = tuple(word for example in examples for word in example.words or ())
+        return words, tuple(tag for example in examples for tag in example.target)
+
+    def _learn(self, step: Step, batch: Sequence[Sample]) -> float:
+        source = self._config.sources[step.source]
+        options = self._config.training
+        self._network.train()
+        inputs, targets = collate(batch, self._hardware.device)
+        with torch.autocast(
+            self._hardware.device.type, torch.bfloat16, enabled=self._hardware.bf16
+        ):
+            logits = self._network(inputs, source.head)
+        loss = cross_entropy(
+            logits, targets, self._outputs[step.source], options.label_smoothing
+        )
+        weight = self._config.head(source.head).weight
+        (loss * weight).backward()
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), options.max_grad_norm)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _update_average(self, number: int) -> None:
+        decay = self._config.training.average
+        if not decay:
+            return
+        keep = min(decay, (number + 1) / (number + 10))  # a short memory while it is young
+        state = self._network.state_dict()
+        own = [value for value in self._average.values() if value.is_floating_point()]
+        new = [state[n] for n, v in self._average.items() if v.is_floating_point()]
+        torch._foreach_lerp_(own, new, 1 - keep)  # noqa: SLF001 - no public name
+
+    def _validation(self) -> None:
+        current = {name: value.clone() for name, value in self._network.state_dict().items()}
+        chosen = self._average if self._config.training.average else current
+        self._network.load_state_dict(chosen)
+        measures = self._validate()
+        selected = [m.value for m in measures if m.select]
+        score = sum(selected) / max(1, len(selected))
+        best = score > self.progress.best_score
+        if best:
+            save_weights(self._folder / BEST, chosen)
+            self.progress.best_score, self.progress.best_step = score, self.progress.step
+        self.progress.waited = 0 if best else self.progress.waited + 1
+        self._network.load_state_dict(current)
+        self._record(measures, score)
+        self._watcher.validated(self.progress.step, measures, score, best=best)
+
+    def _record(self, measures: Sequence[Measure], score: float) -> None:
+        entry = {
+            "step": self.progress.step,
+            "seconds": round(self.progress.seconds, 1),
+            "loss": round(self._loss, 4),
+            "score": score,
+            "figures": [asdict(measure) for measure in measures],
+        }
+        self.progress.history.append(entry)
+        with (self._folder / "history.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def _save(self) -> None:
+        save_checkpoint(
+            self._folder,
+            fingerprint=self._fingerprint,
+            progress=replace(self.progress),
+            weights=dict(self._network.state_dict()),
+            average=self._average,
+            optimiser=self._optimiser,
+        )

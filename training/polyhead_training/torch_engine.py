@@ -1,0 +1,96 @@
+"""The encoder on torch behind the serving engine's interface: the reference, and for evaluation.
+
+A network in training can so be asked for results by the same code that serves a bundle.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from polyhead_server.heads import Head
+from polyhead_server.model import Model
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from polyhead_server.bundle import Bundle
+    from polyhead_server.encoding import DocumentEncoder
+    from polyhead_server.engine import Hidden
+    from polyhead_server.packing import Packed
+
+    from polyhead_training.network import Encoder, MultiTaskNetwork
+
+
+class PackedEncoder(nn.Module):
+    """The encoder over flat packed tokens: attention stays within a segment."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, ids: Tensor, positions: Tensor, segments: Tensor, shapes: Tensor) -> Tensor:
+        """Encode [N] tokens: [N, H]."""
+        mask = (segments.unsqueeze(0) == segments.unsqueeze(1)).to(torch.float32)
+        hidden: Tensor = self.encoder(
+            ids.unsqueeze(0), positions.unsqueeze(0), mask.unsqueeze(0), shapes.unsqueeze(0)
+        )
+        return hidden.squeeze(0)
+
+
+class TorchEngine:
+    """A torch encoder as a serving engine.
+
+    Args:
+        encoder: the network's encoder.
+        device: where it runs.
+        bf16: whether to compute in bfloat16.
+    """
+
+    def __init__(self, encoder: Encoder, device: torch.device, *, bf16: bool = False) -> None:
+        self._packed = PackedEncoder(encoder)
+        self._device = device
+        self._bf16 = bf16
+
+    @torch.inference_mode()
+    def infer(self, batch: Packed) -> Hidden:
+        """Encode a batch: [N, H]."""
+        arrays = (batch.ids, batch.positions, batch.segments, batch.shapes)
+        tensors = [torch.from_numpy(array).to(self._device) for array in arrays]
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+            hidden = self._packed(*tensors)
+        return cast("Hidden", hidden.float().cpu().numpy())
+
+    def close(self) -> None:
+        """Nothing to give up."""
+
+
+def torch_model(
+    network: MultiTaskNetwork,
+    bundle: Bundle,
+    encoder: DocumentEncoder,
+    device: torch.device,
+    *,
+    bf16: bool = False,
+) -> Model:
+    """The serving model with torch in the engine's place.
+
+    Args:
+        network: the network; put into evaluation mode.
+        bundle: description of the tokenizer and of the heads to take.
+        encoder: document encoder.
+        device: where the network is.
+        bf16: whether to compute in bfloat16.
+    """
+    network.eval()
+    width = network.encoder.hidden_size
+    heads = {
+        spec.name: Head(spec, head_tensors(network, spec.name), width) for spec in bundle.heads
+    }
+    engine = TorchEngine(network.encoder, device, bf16=bf16)
+    return Model(bundle, encoder, engine, heads)
+
+
+def head_tensors(network: MultiTaskNetwork, name: str) -> dict[str, Hidden]:
+    """A head's matrices as the bundle holds them."""
+    state = network.heads[name].state_dict()
+    return {key: tensor.float().cpu().numpy().copy() for key, tensor in state.items()}
