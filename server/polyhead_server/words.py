@@ -12,15 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from typing import cast
 
-from polyhead_server.words_scanner import (
-    COMPOUND,
-    DOTTED,
-    ELIDED,
-    JOINED,
-    LETTERS,
-    PLAIN,
-    compile_scanner,
-)
+from polyhead_server.words_scanner import Kind, compile_scanner
 
 __all__ = ["RULES", "LexiconError", "WordSplitter", "default_lexicon"]
 
@@ -28,12 +20,11 @@ RULES = "ud-english-1"
 """Version of the rules in this module; a lexicon names the version it was made for."""
 
 Span = tuple[int, int]
+_Handler = Callable[[str, int, int], list[Span]]
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("’`´ʼ", "'"))
 _CLITICS = frozenset({"s", "re", "ve", "ll", "d", "m"})
 _HYPHENS = str.maketrans(dict.fromkeys("‐‑", "-"))
-_INITIALISM_PIECE = 1  # letters of a piece of "U.S."
-_PERIOD = 1  # characters
 
 
 class LexiconError(ValueError):
@@ -81,7 +72,17 @@ def _read_cuts(entries: Iterable[str]) -> dict[str, tuple[int, ...]]:
 class WordSplitter:
     """Splits raw English text into words as UD English EWT does. Immutable and thread-safe."""
 
-    __slots__ = ("_abbreviations", "_cuts", "_handlers", "_numbered", "_prefixes", "_scan", "_whole")
+    __slots__ = (
+        "_abbreviations",
+        "_closing",
+        "_cuts",
+        "_handlers",
+        "_numbered",
+        "_prefixes",
+        "_scan",
+        "_suffixes",
+        "_whole",
+    )
 
     def __init__(self, lexicon: Mapping[str, object]) -> None:
         """Build the scanner from a lexicon.
@@ -97,20 +98,24 @@ class WordSplitter:
         self._cuts = _read_cuts(_strings(lexicon, "splits"))
         self._abbreviations = _strings(lexicon, "abbreviations")
         self._numbered = _strings(lexicon, "abbreviations_before_number")
+        self._closing = _strings(lexicon, "abbreviations_closing")
+        self._suffixes = _strings(lexicon, "suffixes")
         self._prefixes = _strings(lexicon, "prefixes")
         self._whole = _strings(lexicon, "hyphenated")
-        self._scan = compile_scanner(
+        scanner, kinds = compile_scanner(
             units=_strings(lexicon, "units"),
             domains=_strings(lexicon, "domains"),
             extensions=_strings(lexicon, "extensions"),
-        ).finditer
-        self._handlers: dict[int, Callable[[str, int, int], list[Span]]] = {
-            JOINED: self._split_joined,
-            ELIDED: self._split_joined,
-            LETTERS: self._split_letters,
-            DOTTED: self._split_dotted,
-            COMPOUND: self._split_compound,
+            slashed=_strings(lexicon, "slashed"),
+        )
+        self._scan = scanner.finditer
+        handlers: dict[Kind, _Handler] = {
+            Kind.PLAIN: self._split_letters,
+            Kind.JOINED: self._split_joined,
+            Kind.DOTTED: self._split_dotted,
+            Kind.COMPOUND: self._split_compound,
         }
+        self._handlers = (None, *(handlers.get(kind) for kind in kinds))
 
     def split(self, text: str) -> list[Span]:
         """Find the words of a text, in time linear in its length.
@@ -123,18 +128,19 @@ class WordSplitter:
             whitespace and control characters lies in exactly one of them, and no other does.
         """
         spans: list[Span] = []
-        add, cuts = spans.append, self._cuts
+        add, cuts, handlers = spans.append, self._cuts, self._handlers
         for match in self._scan(text):
-            kind = match.lastindex
-            if kind is None:
-                add(match.span())
-            elif kind == PLAIN:
-                if (found := cuts.get(match[0])) is None:
-                    add(match.span())
+            group = match.lastindex
+            if group == 1:  # PLAIN, the most common by far, without a call
+                if (found := cuts.get(match[1])) is None:
+                    add(match.span(1))
                 else:
-                    spans += _cut(*match.span(), found)
-            else:
-                spans += self._handlers[kind](text, *match.span())
+                    spans += _cut(*match.span(1), found)
+            elif group is not None:
+                if (handler := handlers[group]) is None:
+                    add(match.span(group))
+                else:
+                    spans += handler(text, *match.span(group))
         return spans
 
     def _split_joined(self, text: str, start: int, end: int) -> list[Span]:
@@ -155,32 +161,31 @@ class WordSplitter:
     def _split_dotted(self, text: str, start: int, end: int) -> list[Span]:
         """Split letters joined or followed by periods: U.S., etc., end|.|Start."""
         form = text[start:end]
-        if self._keeps_period(form, text, end):
+        if self._is_abbreviation(form, text, end):
             return [(start, end)]
-        pieces = form.split(".")
-        if len(pieces) > 1 and all(len(piece) == _INITIALISM_PIECE for piece in pieces[:-1]):
-            if pieces[-1]:
-                return [(start, end)]
-            if len(pieces) > 2:  # noqa: PLR2004 - two letters or more, then the last period
-                return [(start, end - _PERIOD), (end - _PERIOD, end)]
+        if "." in form[:-1] and _is_name(form.rstrip(".")):
+            name_end = start + len(form.rstrip("."))
+            return [(start, name_end), (name_end, end)] if name_end < end else [(start, end)]
         spans: list[Span] = []
-        for piece in pieces:
+        for piece in form.split("."):
             if piece:
                 spans += self._split_letters(text, start, start + len(piece))
-            start += len(piece) + _PERIOD
+            start += len(piece) + 1
             if start <= end:
-                spans.append((start - _PERIOD, start))
+                spans.append((start - 1, start))
         return spans
 
-    def _keeps_period(self, form: str, text: str, end: int) -> bool:
-        """Tell whether the form, its last period included, is an abbreviation."""
+    def _is_abbreviation(self, form: str, text: str, end: int) -> bool:
+        """Tell whether a form is one word, its last period included."""
+        following = text[end : end + 2]
+        if not form.endswith(".") or not (after := following.strip()):
+            return False  # the period at the very end is the sentence's
         lower = form.lower()
-        if lower in self._abbreviations:
-            return True
-        following = text[end : end + 2].strip()
+        if lower in self._closing:
+            return not (following[0].isspace() and after[0].isupper())
         if lower in self._numbered:
-            return following[:1].isdigit()
-        return _is_initialism(form) and bool(following)
+            return after[0].isdigit()
+        return lower in self._abbreviations or _is_initialism(form)
 
     def _split_compound(self, text: str, start: int, end: int) -> list[Span]:
         """Split letters and digits joined by hyphens: e-mail, anti-war, so|-|called."""
@@ -190,6 +195,8 @@ class WordSplitter:
         pieces = form.split("-")
         if pieces[0] in self._prefixes:
             pieces[:2] = ["-".join(pieces[:2])]
+        if len(pieces) > 1 and pieces[-1] in self._suffixes:
+            pieces[-2:] = ["-".join(pieces[-2:])]
         spans: list[Span] = []
         for piece in pieces:
             spans += self._split_letters(text, start, start + len(piece))
@@ -218,4 +225,13 @@ def _clitic(form: str) -> int:
 
 def _is_initialism(form: str) -> bool:
     """Tell whether a form is single letters, each with its period: U.S., J., e.g."""
-    return len(form) % 2 == 0 and all(char == "." for char in form[1::2])
+    single = len(form) % 2 == 0 and set(form[1::2]) == {"."}
+    return single and (len(form) > 2 or (form[0].isupper() and form[0] != "I"))  # noqa: PLR2004
+
+
+def _is_name(form: str) -> bool:
+    """Tell whether letters joined by periods are one word: U.S, p.m, comp.sources.unix."""
+    pieces = form.split(".")
+    if all(len(piece) == 1 for piece in pieces):
+        return True
+    return len(pieces) > 2 and form.islower()  # noqa: PLR2004

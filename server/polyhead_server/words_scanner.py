@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from enum import Enum
 
-__all__ = ["COMPOUND", "DOTTED", "ELIDED", "JOINED", "LETTERS", "PLAIN", "compile_scanner"]
+__all__ = ["Kind", "compile_scanner"]
 
-PLAIN, COMPOUND, JOINED, DOTTED, LETTERS, ELIDED = 1, 2, 3, 4, 5, 6
-"""Groups of the scanner that need the lexicon; a match of no group is a word as it stands."""
+
+class Kind(Enum):
+    """What the splitter has to do with a match."""
+
+    WORD = "a word as it stands"
+    PLAIN = "letters, perhaps with cuts in the lexicon"
+    JOINED = "letters with apostrophes"
+    DOTTED = "letters with periods"
+    COMPOUND = "letters and digits with hyphens"
+
+
+Alternative = tuple[Kind, str]
 
 _SPACE = r"\s\x00-\x1f\x7f-\x9f"
 _FLAG = "\U0001f1e6-\U0001f1ff"
@@ -32,10 +43,14 @@ _PUNCTUATION = (
 # every script with their marks, lone surrogates, unassigned code points.
 _ALNUM = f"[^{_SPACE}{_PUNCTUATION}{_EMOJI}]"
 _LETTER = f"[^{_SPACE}0-9{_PUNCTUATION}{_EMOJI}]"
-_NAME = f"[^{_SPACE}!-,./:-@\\[-^`{{-~\u00a1-\u00a9\u2010-\u2027{_EMOJI}]"  # with hyphens, underscores
 _APOSTROPHE = "['’`´ʼ]"
 _ELISIONS = "s|re|ve|ll|d|m|em|til|till|cause|cuz|bout|round|n|tis|twas|t"
 _RUNS = "-=*_~+<>^#|$%&/\\•·—–"
+
+
+def _words(*patterns: str) -> Alternative:
+    """Alternatives whose match is a word as it stands."""
+    return Kind.WORD, "|".join(patterns)
 
 
 def _any_of(forms: Iterable[str]) -> str:
@@ -43,32 +58,35 @@ def _any_of(forms: Iterable[str]) -> str:
     return "|".join(re.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form)))
 
 
-def _common() -> list[str]:
-    """What most words are, so tried first: letters before a space, a comma, a full stop."""
+def _common() -> list[Alternative]:
+    """What most words are, so tried first; all of it would be found further down too."""
     return [
-        rf"({_LETTER}++)(?=[{_SPACE},;!?)\"”]|\Z)",
-        ",",
-        rf"\.(?=[{_SPACE}]|\Z)",
-        "[0-9#*]\ufe0f?\u20e3",
+        (Kind.PLAIN, r"[A-Za-z]++(?=[ ,;!?)\"\n]|\Z)"),
+        _words(",", rf"\.(?=[{_SPACE}]|\Z)"),
+        (Kind.DOTTED, r"[A-Za-z]++\.(?=[ \n]|\Z)"),
+        (Kind.JOINED, r"[A-Za-z]++['’][A-Za-z]{1,2}(?=[ ,.\n]|\Z)"),
     ]
 
 
-def _addresses(domains: Iterable[str], extensions: Iterable[str]) -> list[str]:
+def _addresses(domains: Iterable[str], extensions: Iterable[str]) -> Alternative:
     """URLs, e-mail addresses, host names, file names."""
     tail = r"(?:[^\s<>\"”“\[\]{}|]*[^\s<>\"”“\[\]{}|.,;:!?)('’*])?"
-    return [
+    extension = _any_of(extensions)
+    return _words(
         rf"(?i:(?:https?|ftp|file|news|telnet)://|mailto:|www[0-9]?\.(?={_ALNUM})){tail}",
-        rf"[A-Za-z0-9_.+%-]{{1,64}}@{_ALNUM}++(?:[._%-]++{_ALNUM}++)*+",
-        rf"(?:[A-Za-z0-9-]{{1,63}}\.){{1,6}}(?i:{_any_of(domains)})(?!{_ALNUM})(?:/{tail})?",
-        rf"{_NAME}{{1,64}}(?:\.{_NAME}{{1,64}}){{0,4}}\.(?i:{_any_of(extensions)})(?!{_ALNUM})",
-    ]
+        rf"[A-Za-z0-9_.+%-]{{1,64}}+@{_ALNUM}++(?:[._%-]++{_ALNUM}++)*+",
+        rf"(?:[A-Za-z0-9-]{{1,63}}+\.){{1,6}}(?i:{_any_of(domains)})(?!{_ALNUM})(?:/{tail})?",
+        rf"(?:(?:{_ALNUM}|[-_#~&%]){{1,64}}+\.){{1,5}}(?i:{extension})(?!{_ALNUM})",
+        rf"(?<!{_ALNUM})\.(?i:{extension})(?!{_ALNUM})",
+    )
 
 
-def _numbers(units: Iterable[str]) -> list[str]:
+def _numbers(units: Iterable[str]) -> Alternative:
     """Dates, telephone numbers, ordinals, decades, amounts; a unit is the next word."""
-    unit = f"(?:{_any_of(units)})(?!{_LETTER})"
+    unit = f"(?:{_any_of(units)})(?!{_ALNUM})"
     ending = f"(?:(?i:st|nd|rd|th|s|{_APOSTROPHE}s)(?!{_ALNUM})|(?!{unit}|x[0-9])(?:{_ALNUM}|_)++)?"
-    return [
+    return _words(
+        "[0-9#*]\ufe0f?\u20e3",
         r"[0-9]{1,4}/[0-9]{1,2}/[0-9]{2,4}(?![0-9/])",
         r"(?:[0-9]{1,2}-[0-9]{1,2}-[0-9]{2,4}|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2})(?![0-9-])",
         r"(?:\+?[0-9]{1,2}[-.])?[0-9]{3}[-./][0-9]{3}[-.][0-9]{4}(?![0-9-])",
@@ -77,39 +95,52 @@ def _numbers(units: Iterable[str]) -> list[str]:
         rf"[0-9]++(?:,[0-9]{{3}}(?![0-9])|,[0-9]{{2}}(?=,[0-9])|[.:][0-9]++)*+{ending}",
         rf"(?<!{_ALNUM})(?:\.[0-9]++|\+[0-9]++|{_APOSTROPHE}[0-9]{{2}}s?(?!{_ALNUM}))",
         "(?<=[0-9])[xX×](?=[0-9])",
-    ]
+    )
 
 
-def _letters() -> list[str]:
+def _letters(slashed: Iterable[str]) -> list[Alternative]:
     """Compounds, contractions, abbreviations, and any other letters and digits."""
+    clitic = f"(?i:s|d|m|ll|re|ve)(?!{_ALNUM})"
+    inside = f"(?!{_APOSTROPHE}(?!{clitic}){_LETTER})"
     return [
-        rf"({_LETTER}++(?:[-‐‑]{_ALNUM}++(?!{_APOSTROPHE}t(?!{_ALNUM})))++)",
-        rf"({_LETTER}++(?:{_APOSTROPHE}{_LETTER}++)++)",
-        rf"({_LETTER}++(?:\.{_LETTER}++(?!{_APOSTROPHE}{_LETTER}))++\.?|{_LETTER}++\.(?!\.))",
-        rf"{_LETTER}{{1,4}}&{_LETTER}{{1,4}}(?!{_ALNUM})",
-        r"(?:US|AU|CA|HK|NZ|NT|[UACSR])\$",
-        rf"({_LETTER}++)(?![0-9_])",
-        rf"{_ALNUM}++(?:_++{_ALNUM}++)*+",
-        rf"({_APOSTROPHE}(?i:{_ELISIONS})(?!{_ALNUM}))",
-        r"-(?i:[lr][rsc]b)-",
-        rf"@(?=[0-9_]{{0,32}}[A-Za-z])[A-Za-z0-9_]++|#(?=[0-9_]{{0,32}}{_LETTER})(?:{_ALNUM}|_)++",
+        (
+            Kind.COMPOUND,
+            rf"{_LETTER}++(?:[-‐‑](?:{_LETTER}{_ALNUM}*+|[0-9]++s?(?!{_ALNUM}|[.:/][0-9])){inside})++",
+        ),
+        (Kind.JOINED, rf"{_LETTER}++(?:{_APOSTROPHE}{_LETTER}++)++"),
+        (Kind.DOTTED, rf"{_LETTER}++(?:\.{_LETTER}++(?!{_APOSTROPHE}{_LETTER}))++\.?"),
+        (Kind.DOTTED, rf"{_LETTER}++\.(?!\.)"),
+        _words(
+            rf"(?i:{_any_of(slashed)})(?!{_ALNUM})",
+            rf"{_LETTER}{{1,12}}(?:[*$]{{1,5}}{_LETTER}{{1,12}})++",
+            rf"{_LETTER}{{1,4}}&{_LETTER}{{1,4}}(?!{_ALNUM})",
+            r"(?:US|AU|CA|HK|NZ|NT|[UACSR])\$",
+        ),
+        (Kind.PLAIN, rf"{_LETTER}++(?![0-9_])"),
+        (Kind.JOINED, rf"{_APOSTROPHE}(?i:{_ELISIONS})(?!{_ALNUM})"),
+        _words(
+            rf"{_ALNUM}++(?:_++{_ALNUM}++)*+",
+            r"-(?i:[lr][rsc]b)-",
+            r"@(?=[0-9_]{0,32}[A-Za-z])[A-Za-z0-9_]++",
+            rf"#(?=[0-9_]{{0,32}}{_LETTER})(?:{_ALNUM}|_)++",
+        ),
     ]
 
 
-def _emoticons() -> list[str]:
+def _emoticons() -> Alternative:
     """Faces and hearts made of punctuation."""
-    return [
+    return _words(
         rf"[>]?[:;=]['’]?[-^o]?(?:\)++|\(++(?!{_ALNUM}))",
         rf"(?<!{_ALNUM})[:;=]['’]?[-^]?[DPpOoSs3/\\|*\]\[](?!{_ALNUM}|/)",
-        rf"\(+[-^]?[:;=](?!{_ALNUM})",
+        rf"\([-^]?[:;=](?!{_ALNUM})",
         r"</?3++(?![0-9])|\^[_.-]*\^|-[_.]++-|>[_.]++<|¯\\_\(ツ\)_/¯|\\[om]/",
-    ]
+    )
 
 
-def _symbols() -> list[str]:
+def _symbols() -> Alternative:
     """Ellipses, runs of one sign, arrows and rules, doubled quotes, emoji, then anything."""
     runs = "|".join(f"{re.escape(sign)}{{2,}}+" for sign in _RUNS)
-    return [
+    return _words(
         r"\.{2,}+|…[.…]*+|[!?]{2,}+",
         r"[-=*~+_#|<>{}]{4,}+|[-=]++>|<[-=]++|>=",
         runs,
@@ -117,25 +148,36 @@ def _symbols() -> list[str]:
         rf"[{_FLAG}]{{2}}",
         rf"[{_EMOJI}]{_ATTACHED}*+(?:(?<=\u200d)[{_EMOJI}]{_ATTACHED}*+)*+",
         rf"[^{_SPACE}]{_ATTACHED}*+",
-    ]
+    )
 
 
 def compile_scanner(
-    *, units: Iterable[str], domains: Iterable[str], extensions: Iterable[str]
-) -> re.Pattern[str]:
+    *,
+    units: Iterable[str],
+    domains: Iterable[str],
+    extensions: Iterable[str],
+    slashed: Iterable[str],
+) -> tuple[re.Pattern[str], list[Kind]]:
     """Compile the scanner; its successive matches are the words, give or take the lexicon.
 
     Args:
         units: What may follow a number at once and is a word of its own, for example "km".
         domains: Last part of host names, for example "com".
         extensions: Last part of file names, for example "doc".
+        slashed: Abbreviations with a slash, for example "w/o".
+
+    Returns:
+        The pattern, and the kind of each of its groups, the first for group 1. A match is blanks
+        and then one group, the word; only the blanks at the end of a text come with no group.
     """
     alternatives = [
         *_common(),
-        *_addresses(domains, extensions),
-        *_numbers(units),
-        *_letters(),
-        *_emoticons(),
-        *_symbols(),
+        _addresses(domains, extensions),
+        _numbers(units),
+        *_letters(slashed),
+        _emoticons(),
+        _symbols(),
     ]
-    return re.compile("|".join(alternatives))
+    groups = "|".join(f"({pattern})" for _, pattern in alternatives)
+    # Blanks are taken in the same step: a search would try every alternative at each of them.
+    return re.compile(rf"[{_SPACE}]*+(?:{groups}|\Z)"), [kind for kind, _ in alternatives]

@@ -1,14 +1,26 @@
-"""Builds the word splitter's lexicon: contractions, abbreviations, prefixes, units."""
+"""Builds the word splitter's lexicon: hand-written English plus what a treebank adds.
+
+The hand-written base is general knowledge of English. The list of affixes that stay with their
+word follows the addendum to the Penn Treebank's guidelines for web text. ``learn_lexicon`` adds
+the forms that a treebank treats otherwise than the base, and drops those that it contradicts.
+"""
 
 from __future__ import annotations
 
+import gzip
 import json
-from collections.abc import Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-from polyhead_server.words import RULES
+from polyhead_server.words import RULES, WordSplitter
 
-__all__ = ["base_lexicon", "write_lexicon"]
+__all__ = ["GoldSentence", "base_lexicon", "learn_lexicon", "read_gold", "write_lexicon"]
+
+Span = tuple[int, int]
 
 _SPLITS = """
 can|not ca|nt ca|n't wo|nt wo|n't do|nt does|nt did|nt is|nt are|nt was|nt were|nt have|nt has|nt
@@ -69,11 +81,11 @@ def base_lexicon() -> dict[str, object]:
     """
     return {
         "rules": RULES,
-        "splits": _SPLITS.split(),
+        "splits": sorted(set(_SPLITS.split())),
         "abbreviations": sorted({f"{form}." for form in _ABBREVIATIONS.split()}),
         "abbreviations_before_number": sorted({f"{form}." for form in _BEFORE_NUMBER.split()}),
         "abbreviations_closing": sorted({f"{form}." for form in _CLOSING.split()}),
-        "slashed": _SLASHED.split(),
+        "slashed": sorted(_SLASHED.split()),
         "suffixes": _SUFFIXES.split(),
         "prefixes": sorted(set(_PREFIXES.split())),
         "hyphenated": sorted(_HYPHENATED.split()),
@@ -81,6 +93,137 @@ def base_lexicon() -> dict[str, object]:
         "domains": sorted(set(_DOMAINS.split())),
         "extensions": sorted(set(_EXTENSIONS.split())),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class GoldSentence:
+    """A sentence as written and its words.
+
+    Attributes:
+        text: The raw text.
+        words: Code point spans [start, end) of the words, in order.
+    """
+
+    text: str
+    words: tuple[Span, ...]
+
+
+def read_gold(path: Path) -> Iterator[GoldSentence]:
+    """Read the sentences of a CoNLL-U file, plain or gzipped.
+
+    Raises:
+        ValueError: A word is not found in its sentence's text.
+    """
+    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open("rt", encoding="utf-8")
+    with opened as lines:
+        text, rows = "", list[list[str]]()
+        for line in lines:
+            if line.startswith("# text = "):
+                text = line[len("# text = ") :].rstrip("\n")
+            elif line[:1].isdigit():
+                rows.append(line.split("\t", 2)[:2])
+            elif not line.strip() and rows:
+                yield GoldSentence(text, tuple(_align(text, rows)))
+                rows = []
+
+
+def _align(text: str, rows: Iterable[list[str]]) -> Iterator[Span]:
+    """Find the surface of each word; one whose letters differ from the surface is left out."""
+    at, limit, last = 0, 0, 0
+    for identifier, form in rows:
+        if "." in identifier:
+            continue
+        if "-" in identifier:
+            at = _find(text, form, at)
+            limit, last = at + len(form), int(identifier.partition("-")[2])
+            continue
+        inside = int(identifier) <= last
+        if inside and not text.startswith(form, at):
+            at = limit
+            continue
+        start = _find(text, form, at)
+        at = start + len(form)
+        yield (start, at)
+
+
+def _find(text: str, form: str, at: int) -> int:
+    """Position of a form after blanks."""
+    while text[at : at + 1].isspace():
+        at += 1
+    if not text.startswith(form, at):
+        raise ValueError(f"word {form!r} is not at offset {at} of its text")
+    return at
+
+
+_FORM = re.compile(r"(?<![\w@#./'’-])[A-Za-z]+(?:['’-][A-Za-z]+)*+(?![\w@'’/-]|\.\w)")
+_DOTTED_FORM = re.compile(r"(?<![\w.'-])[A-Za-z]{1,6}\.(?=\s+\S|[,)])")
+_ENOUGH = 3
+_MAJORITY = 0.75
+
+
+def _count(sentences: Iterable[GoldSentence], pattern: re.Pattern[str]) -> dict[str, Counter[str]]:
+    """Count how each form is written in words, for example "do|n't", by lower-case form."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for sentence in sentences:
+        starts = {start for start, _ in sentence.words}
+        ends = {end for _, end in sentence.words}
+        for match in pattern.finditer(sentence.text):
+            start, end = match.span()
+            if start in starts and end in ends:
+                form = match[0].lower().replace("’", "'")
+                marks = (("|" if start + i in starts and i else "") + c for i, c in enumerate(form))
+                counts[form]["".join(marks)] += 1
+    return counts
+
+
+def _decisions(counts: Mapping[str, Counter[str]]) -> dict[str, str]:
+    """The usual way to write each form, where the treebank is clear enough."""
+    clear = {}
+    for form, ways in counts.items():
+        way, count = ways.most_common(1)[0]
+        if count >= _ENOUGH and count >= _MAJORITY * ways.total():
+            clear[form] = way
+    return clear
+
+
+def _current(splitter: WordSplitter, form: str) -> str:
+    """How the splitter writes a form."""
+    text = f"{form} x"
+    return "|".join(text[start:end] for start, end in splitter.split(text)[:-1])
+
+
+def learn_lexicon(
+    sentences: Iterable[GoldSentence], base: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """Merge a lexicon with what a treebank says of contractions, hyphens and abbreviations.
+
+    Args:
+        sentences: The treebank; the order does not matter.
+        base: What to start from; :func:`base_lexicon` if None.
+
+    Returns:
+        A new lexicon. An entry changes only for a form seen three times or more that the treebank
+        writes one way in three cases of four and the base lexicon another.
+    """
+    merged = dict(base_lexicon() if base is None else base)
+    splitter, sentences = WordSplitter(merged), list(sentences)
+    entries = {
+        key: set(cast("list[str]", merged[key]))
+        for key in ("splits", "hyphenated", "abbreviations")
+    }
+    for form, way in _decisions(_count(sentences, _FORM)).items():
+        if way == _current(splitter, form):
+            continue
+        if way != form and "|-" not in way:
+            entries["splits"].add(way)
+        elif way == form and "-" in form:
+            entries["hyphenated"].add(form)
+        elif way == form:
+            entries["splits"] = {e for e in entries["splits"] if e.replace("|", "") != form}
+    for form, way in _decisions(_count(sentences, _DOTTED_FORM)).items():
+        if way == form != _current(splitter, form):
+            entries["abbreviations"].add(form)
+    return merged | {key: sorted(values) for key, values in entries.items()}
 
 
 def write_lexicon(lexicon: Mapping[str, object], path: Path) -> None:
