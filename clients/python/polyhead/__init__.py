@@ -1,0 +1,106 @@
+"""Client for polyhead: sentiment, entities, part-of-speech, topic and more from one encoder pass.
+
+    from polyhead import Client
+
+    with Client("localhost:50051") as client:
+        annotation = client.annotate("Apple's new store in Berlin opened to long queues.")
+        print(annotation.classification("sentiment").label)
+
+`Client` and `AsyncClient` load gRPC when they are first named; all else here is plain Python.
+`polyhead.testing` serves deterministic answers in-process, for the tests of code that calls.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from polyhead._bundle import Bundle, Figure, HeadKind, Health, Limits, Task
+from polyhead._errors import (
+    CallCancelledError,
+    DeadlineExceededError,
+    InternalError,
+    InvalidArgumentError,
+    OverloadedError,
+    PermissionDeniedError,
+    PolyheadError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnexpectedStatusError,
+    UnimplementedError,
+    Violation,
+)
+from polyhead._options import TLS, BearerToken, ChannelOptions, OffsetUnit, RetryPolicy
+from polyhead._results import (
+    Annotation,
+    Annotations,
+    Classification,
+    LabelScore,
+    Outcome,
+    ResponseInfo,
+    Span,
+    Spans,
+    TaggedWord,
+    Tagging,
+    TaskResult,
+    Timings,
+)
+from polyhead._words import Document, Words
+
+if TYPE_CHECKING:
+    from polyhead._aio import AsyncClient
+    from polyhead._client import Client
+
+__all__ = [
+    "TLS",
+    "Annotation",
+    "Annotations",
+    "AsyncClient",
+    "BearerToken",
+    "Bundle",
+    "CallCancelledError",
+    "ChannelOptions",
+    "Classification",
+    "Client",
+    "DeadlineExceededError",
+    "Document",
+    "Figure",
+    "HeadKind",
+    "Health",
+    "InternalError",
+    "InvalidArgumentError",
+    "LabelScore",
+    "Limits",
+    "OffsetUnit",
+    "Outcome",
+    "OverloadedError",
+    "PermissionDeniedError",
+    "PolyheadError",
+    "ResponseInfo",
+    "RetryPolicy",
+    "Span",
+    "Spans",
+    "TaggedWord",
+    "Tagging",
+    "Task",
+    "TaskResult",
+    "Timings",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "UnexpectedStatusError",
+    "UnimplementedError",
+    "Violation",
+    "Words",
+]
+
+_LAZY = {"Client": "polyhead._client", "AsyncClient": "polyhead._aio"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,222 @@
+"""The synchronous client."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import grpc
+
+from polyhead._bulk import STREAM_PATH, StreamItem, decode_response, encode_request
+from polyhead._channel import connection
+from polyhead._client_stream import annotate_items
+from polyhead._options import TLS, BearerToken, ChannelOptions, OffsetUnit, RetryPolicy
+from polyhead._plans import CallOptions, Method, Plan, Reply, Wait
+from polyhead._resume import bulk_options
+from polyhead._settings import (
+    DEFAULT_TARGET,
+    DEFAULT_TIMEOUT,
+    check_documents,
+    check_items,
+    planner,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from types import TracebackType
+
+    from polyhead._bundle import Bundle, Health
+    from polyhead._results import Annotation, Annotations, Outcome
+    from polyhead._words import Document
+
+T = TypeVar("T")
+
+
+class Client:
+    """Calls a polyhead server. Safe to share between threads; a context manager.
+
+    Every call has a deadline, retries included, and is tried again only where that is safe: see
+    `RetryPolicy`. Calls are spread over all addresses of the target in turn.
+
+    Args:
+        target: `HOST:PORT`, a comma list of `IP:PORT`, or `dns:///NAME:PORT` for all addresses
+            of a name.
+        timeout: Seconds for a call that does not say otherwise; infinity for no deadline.
+        retry: When and how often to try again.
+        tls: Turns on TLS.
+        token: A bearer token to send with every call; needs TLS unless allowed without.
+        channel: The connection's limits.
+
+    Raises:
+        ValueError: The target cannot be understood, or the token would travel in the clear.
+    """
+
+    def __init__(  # noqa: PLR0913 - each a value of its own, all but the first by name
+        self,
+        target: str = DEFAULT_TARGET,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        retry: RetryPolicy | None = None,
+        tls: TLS | None = None,
+        token: str | BearerToken | None = None,
+        channel: ChannelOptions | None = None,
+    ) -> None:
+        channel = channel or ChannelOptions()
+        self._plans = planner(timeout, retry, tls, token, channel)
+        self._channel = _open(target, tls, channel)
+        self._methods = {method: _bind(self._channel, method) for method in Method}
+        self._stream = self._channel.stream_stream(STREAM_PATH, encode_request, decode_response)
+        self._closed = False
+
+    def annotate(
+        self,
+        document: Document,
+        tasks: Sequence[str] | None = None,
+        *,
+        offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Annotation:
+        """Annotate one document.
+
+        Args:
+            document: Raw text, or `Words`.
+            tasks: Names of tasks, as `list_tasks` gives them. None: every task of the bundle.
+            offset_unit: The unit of offsets in the result.
+            timeout: Seconds for the call, retries included. None: the client's.
+            request_id: A name for the request in the server's logs, of at most 128 visible ASCII
+                characters. None: the client makes one.
+
+        Raises:
+            PolyheadError: There is no answer; see its subclasses.
+        """
+        options = CallOptions(tasks, offset_unit, timeout, request_id)
+        return self._run(self._plans.annotate(document, options))
+
+    def annotate_many(
+        self,
+        documents: Sequence[Document],
+        tasks: Sequence[str] | None = None,
+        *,
+        offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Annotations:
+        """Annotate documents in one request, which succeeds or fails as a whole.
+
+        The server bounds a request: see `Bundle.limits`. For any number use `annotate_stream`.
+        Arguments and errors are those of `annotate`.
+        """
+        options = CallOptions(tasks, offset_unit, timeout, request_id)
+        return self._run(self._plans.annotate_many(check_documents(documents), options))
+
+    def annotate_stream(  # noqa: PLR0913 - as above
+        self,
+        items: Iterable[StreamItem],
+        tasks: Sequence[str] | None = None,
+        *,
+        ordered: bool = False,
+        offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Iterator[Outcome]:
+        """Annotate any number of documents, lazily: an endless input takes bounded memory.
+
+        Items are taken from the input in the caller's thread, batched, and kept on their way in
+        bounded number. A stream that breaks is opened again and what was unanswered is sent
+        again; no item is lost or given twice.
+
+        Args:
+            items: Documents, or pairs of an id and a document. Ids need not be unique.
+            tasks: As in `annotate`.
+            ordered: Give outcomes in the order of the input rather than as they come.
+            offset_unit: As in `annotate`.
+            timeout: Seconds for which the server may stay silent while an answer is due.
+                None: the client's.
+            request_id: As in `annotate`, for the stream as a whole.
+
+        Returns:
+            An outcome per item: its annotation, or its own error. Closing it ends the stream.
+
+        Raises:
+            PolyheadError: From the iterator, when the stream as a whole failed; items that had
+                no outcome by then were not answered.
+        """
+        self._check_open()
+        options = CallOptions(tasks, offset_unit, timeout, request_id)
+        bulk = bulk_options(self._plans, options, ordered=ordered)
+        return annotate_items(self, self._plans, self._stream, check_items(items), bulk)
+
+    def list_tasks(self, *, timeout: float | None = None) -> Bundle:
+        """Ask for the bundle, its tasks and the server's limits; raises as `annotate` does."""
+        return self._run(self._plans.list_tasks(timeout))
+
+    def health(self, *, timeout: float | None = None) -> Health:
+        """Ask once whether the server takes calls.
+
+        Raises:
+            UnavailableError: It cannot be reached.
+            DeadlineExceededError: It does not answer.
+        """
+        return self._run(self._plans.health(timeout))
+
+    def wait_ready(self, timeout: float | None = None) -> None:
+        """Wait until the server takes calls.
+
+        Raises:
+            DeadlineExceededError: It does not in this time, in seconds.
+        """
+        self._run(self._plans.wait_ready(timeout))
+
+    def close(self) -> None:
+        """Close the connection; calls that run fail as cancelled. May be called again."""
+        self._closed = True
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the client is closed")
+
+    def _run(self, plan: Plan[T]) -> T:
+        self._check_open()
+        answer: Reply | None = None
+        failure: grpc.RpcError | None = None
+        while True:
+            try:
+                step = plan.throw(failure) if failure is not None else plan.send(answer)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
+            answer = failure = None
+            if isinstance(step, Wait):
+                time.sleep(step.seconds)
+                continue
+            try:
+                message, call = self._methods[step.method].with_call(
+                    step.request, timeout=step.timeout, metadata=step.metadata
+                )
+                answer = Reply(message, call.initial_metadata())
+            except grpc.RpcError as error:
+                failure = error
+
+
+def _open(target: str, tls: TLS | None, channel: ChannelOptions) -> grpc.Channel:
+    where = connection(target, tls, channel)
+    if where.credentials is None:
+        return grpc.insecure_channel(where.target, where.options)
+    return grpc.secure_channel(where.target, where.credentials, where.options)
+
+
+def _bind(channel: grpc.Channel, method: Method) -> grpc.UnaryUnaryMultiCallable[Any, Any]:
+    path, encode, decode = method.value
+    return channel.unary_unary(path, encode, decode)

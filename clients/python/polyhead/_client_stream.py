@@ -1,0 +1,175 @@
+"""Bulk streams of the synchronous client.
+
+The caller's thread takes items in, decides, and gives outcomes out. One more thread per open
+stream reads answers, because grpc offers no other way to look whether one is there.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import grpc
+
+from polyhead._bulk import Bulk, BulkOptions, Message, StreamItem
+from polyhead._resume import Resumption
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from polyhead._client import Client
+    from polyhead._plans import Planner
+    from polyhead._results import Outcome
+    from polyhead.v1.annotation_service_pb2 import AnnotateStreamRequest, AnnotateStreamResponse
+
+Method: TypeAlias = "grpc.StreamStreamMultiCallable[Any, AnnotateStreamResponse]"
+
+_GOODBYE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    failure: grpc.RpcError | None
+
+
+class _Call:
+    """One open stream."""
+
+    def __init__(self, method: Method, metadata: tuple[tuple[str, str], ...]) -> None:
+        self._outbox: queue.SimpleQueue[AnnotateStreamRequest | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[AnnotateStreamResponse | _Ended] = queue.SimpleQueue()
+        self._call = method(iter(self._outbox.get, None), metadata=metadata)
+        reader = threading.Thread(target=self._read, name="polyhead-stream", daemon=True)
+        reader.start()
+
+    def send(self, request: AnnotateStreamRequest) -> None:
+        self._outbox.put(request)
+
+    def next_event(self, timeout: float | None) -> AnnotateStreamResponse | _Ended:
+        """Wait for an answer or the end; raises queue.Empty when the time is up."""
+        return self._events.get(timeout=timeout)
+
+    def poll(self) -> AnnotateStreamResponse | _Ended | None:
+        try:
+            return self._events.get_nowait()
+        except queue.Empty:
+            return None
+
+    def finish(self) -> None:
+        """End in peace: say that no more comes, and let the server end the call."""
+        self._outbox.put(None)
+        try:
+            self._events.get(timeout=_GOODBYE_SECONDS)
+        except queue.Empty:
+            self._call.cancel()
+
+    def abandon(self) -> None:
+        self._call.cancel()
+        self._outbox.put(None)
+
+    def _read(self) -> None:
+        try:
+            for response in self._call:
+                self._events.put(response)
+            self._events.put(_Ended(None))
+        except grpc.RpcError as failure:
+            self._events.put(_Ended(failure))
+
+
+def annotate_items(
+    client: Client,
+    plans: Planner,
+    method: Method,
+    items: Iterable[StreamItem],
+    options: BulkOptions,
+) -> Iterator[Outcome]:
+    """Give an iterator that does everything when it is asked for the first outcome."""
+    source = iter(items)
+
+    def run() -> Iterator[Outcome]:
+        bulk = Bulk(options, client.list_tasks(timeout=options.silence).limits)
+        yield from _Run(plans, method, bulk, options).outcomes(source)
+
+    return run()
+
+
+class _Run:
+    """One bulk stream, over as many calls as it takes."""
+
+    def __init__(self, plans: Planner, method: Method, bulk: Bulk, options: BulkOptions) -> None:
+        self._method = method
+        self._metadata = plans.call_metadata(options.request_id)
+        self._bulk = bulk
+        self._resumption = Resumption(plans.retries, bulk, options)
+        self._call: _Call | None = None
+
+    def outcomes(self, source: Iterator[StreamItem]) -> Iterator[Outcome]:
+        bulk = self._bulk
+        try:
+            while not bulk.finished:
+                while (outcome := bulk.pop()) is not None:
+                    yield outcome
+                self._step(source)
+            self._finish()
+        finally:
+            self._abandon()
+
+    def _step(self, source: Iterator[StreamItem]) -> None:
+        """Do the first of: handle what came, take an item in, wait for what comes."""
+        event = self._call.poll() if self._call is not None else None
+        if event is None and self._bulk.has_room:
+            self._pull(source)
+        elif event is None and self._call is not None and self._bulk.waiting:
+            self._handle(self._await_event(self._call))
+        elif event is not None:
+            self._handle(event)
+
+    def _pull(self, source: Iterator[StreamItem]) -> None:
+        try:
+            self._bulk.add(next(source))
+        except StopIteration:
+            self._bulk.close()
+        self._send(self._bulk.cut())
+
+    def _await_event(self, call: _Call) -> AnnotateStreamResponse | _Ended:
+        try:
+            return call.next_event(self._resumption.patience())
+        except queue.Empty:
+            raise self._resumption.silent() from None
+
+    def _handle(self, event: AnnotateStreamResponse | _Ended) -> None:
+        if isinstance(event, _Ended):
+            self._reopen(event)
+            return
+        again = self._resumption.answered(self._bulk.take(event))
+        self._send(self._bulk.cut())
+        if again is not None:
+            wait, message = again
+            time.sleep(wait)
+            self._send(message)
+
+    def _reopen(self, end: _Ended) -> None:
+        self._abandon()
+        time.sleep(self._resumption.broken(end.failure))
+        for message in self._bulk.unanswered():
+            self._send(message)
+
+    def _send(self, message: Message | None) -> None:
+        if message is None:
+            return
+        if self._call is None:
+            self._call = _Call(self._method, self._metadata)
+        self._call.send(self._bulk.encode(message))
+
+    def _finish(self) -> None:
+        if self._call is not None:
+            self._call.finish()
+            self._call = None
+
+    def _abandon(self) -> None:
+        if self._call is not None:
+            self._call.abandon()
+            self._call = None

@@ -1,0 +1,264 @@
+"""Calls as plans: generators that ask for each send and each wait, and give the result.
+
+A plan does no I/O. The sync and the async client differ only in how they carry out its steps:
+a `Send` is answered with a `Reply`, or by throwing what grpc raised into the plan.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import uuid
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import grpc
+
+from polyhead import _convert, _documents, _health
+from polyhead._bundle import Bundle, Health
+from polyhead._documents import refused
+from polyhead._errors import DeadlineExceededError, PolyheadError, UnavailableError
+from polyhead._options import OffsetUnit
+from polyhead._status import REQUEST_ID_KEY, Metadata, error_of_rpc, find_text
+from polyhead.v1 import annotation_service_pb2 as service_pb2
+
+if TYPE_CHECKING:
+    from polyhead._results import Annotation, Annotations
+    from polyhead._retry import Retries
+    from polyhead._words import Document
+
+EVERY_TASK = "*"
+_LONGEST_REQUEST_ID = 128
+_READY_WAITS = (0.05, 1.0)  # seconds between looks at a server that is not ready: first, longest
+
+
+class Method(Enum):
+    """The unary methods: path, encoding of the request, decoding of the answer."""
+
+    ANNOTATE = (
+        "/polyhead.v1.AnnotationService/Annotate",
+        service_pb2.AnnotateRequest.SerializeToString,
+        service_pb2.AnnotateResponse.FromString,
+    )
+    LIST_TASKS = (
+        "/polyhead.v1.AnnotationService/ListTasks",
+        service_pb2.ListTasksRequest.SerializeToString,
+        service_pb2.ListTasksResponse.FromString,
+    )
+    HEALTH = ("/grpc.health.v1.Health/Check", _health.encode_request, _health.decode_response)
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Step: send a request, answer with a Reply."""
+
+    method: Method
+    request: Any
+    timeout: float | None
+    metadata: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Step: wait so many seconds, answer with None."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A message that came back, and the metadata before it."""
+
+    message: Any
+    metadata: Metadata
+
+
+T = TypeVar("T")
+Plan: TypeAlias = Generator[Send | Wait, Reply | None, T]
+
+
+class Deadline:
+    """A point in time that a call may not pass."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        if not seconds > 0:
+            raise refused("timeout", "must be more than 0 seconds")
+        self._clock = clock
+        self._end = clock() + seconds
+
+    def remaining(self) -> float:
+        """Seconds left, never below 0; infinity where there is no end."""
+        return max(0.0, self._end - self._clock())
+
+    def for_grpc(self) -> float | None:
+        """Seconds left as grpc takes them: None where there is no end."""
+        remaining = self.remaining()
+        return None if math.isinf(remaining) else remaining
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """What a caller may say about one call."""
+
+    tasks: Sequence[str] | None = None
+    offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT
+    timeout: float | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Makes the plans of one client from the settings that its calls share."""
+
+    retries: Retries
+    timeout: float
+    metadata: tuple[tuple[str, str], ...]
+    max_send_bytes: int
+
+    def annotate(self, document: Document, options: CallOptions) -> Plan[Annotation]:
+        """Annotate one document."""
+        annotations = yield from self.annotate_many((document,), options)
+        return annotations[0]
+
+    def annotate_many(
+        self, documents: Sequence[Document], options: CallOptions
+    ) -> Plan[Annotations]:
+        """Annotate documents in one request; raises InvalidArgumentError before any call."""
+        request_id = name_request(options.request_id)
+        wires = [_documents.to_wire(d, f"documents[{i}]") for i, d in enumerate(documents)]
+        request = service_pb2.AnnotateRequest(
+            documents=wires,
+            tasks=wire_tasks(options.tasks),
+            offset_unit=_convert.UNIT_TO_WIRE[check_unit(options.offset_unit)],
+        )
+        self._check_size(request)
+        reply = yield from self._attempts(Method.ANNOTATE, request, options.timeout, request_id)
+        served_as = find_text(reply.metadata, REQUEST_ID_KEY) or request_id
+        return _convert.read_annotations(reply.message, served_as)
+
+    def list_tasks(self, timeout: float | None) -> Plan[Bundle]:
+        """Ask for the bundle."""
+        request = service_pb2.ListTasksRequest()
+        reply = yield from self._attempts(Method.LIST_TASKS, request, timeout, name_request(None))
+        return _convert.read_bundle(reply.message)
+
+    def health(self, timeout: float | None) -> Plan[Health]:
+        """Ask once, without retries: a failure to reach the server is the answer."""
+        deadline = self.deadline(timeout)
+        reply = yield from self._ask_health(deadline)
+        return reply
+
+    def wait_ready(self, timeout: float | None) -> Plan[None]:
+        """Ask until the server takes calls."""
+        deadline = self.deadline(timeout)
+        wait, longest = _READY_WAITS
+        while True:
+            try:
+                health: Health | PolyheadError = yield from self._ask_health(deadline)
+            except (UnavailableError, DeadlineExceededError) as error:
+                health = error
+            if health is Health.SERVING:
+                return
+            if deadline.remaining() <= wait:
+                raise _not_ready(health)
+            yield Wait(wait)
+            wait = min(longest, wait * 2)
+
+    def deadline(self, timeout: float | None) -> Deadline:
+        """Start the clock of a call."""
+        return Deadline(self.timeout if timeout is None else timeout)
+
+    def call_metadata(self, request_id: str) -> tuple[tuple[str, str], ...]:
+        """Give the metadata of one call."""
+        return (*self.metadata, (REQUEST_ID_KEY, request_id))
+
+    def _ask_health(self, deadline: Deadline) -> Plan[Health]:
+        request_id = name_request(None)
+        try:
+            reply = yield Send(
+                Method.HEALTH,
+                _health.ANNOTATION_SERVICE,
+                deadline.for_grpc(),
+                self.call_metadata(request_id),
+            )
+        except grpc.RpcError as failure:
+            error = error_of_rpc(failure, request_id)
+            if error.code in ("NOT_FOUND", "UNIMPLEMENTED"):
+                return Health.UNKNOWN
+            raise error from failure
+        return _expect(reply).message  # type: ignore[no-any-return]
+
+    def _attempts(
+        self, method: Method, request: Any, timeout: float | None, request_id: str
+    ) -> Plan[Reply]:
+        deadline = self.deadline(timeout)
+        metadata = self.call_metadata(request_id)
+        self.retries.budget.earn()
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                reply = yield Send(method, request, deadline.for_grpc(), metadata)
+            except grpc.RpcError as failure:
+                error = error_of_rpc(failure, request_id)
+                wait = self.retries.delay(error, attempt, deadline.remaining())
+                if wait is None:
+                    raise error from failure
+            else:
+                return _expect(reply)
+            yield Wait(wait)
+
+    def _check_size(self, request: service_pb2.AnnotateRequest) -> None:
+        size = request.ByteSize()
+        if size > self.max_send_bytes:
+            raise refused("documents", f"take {size} bytes; the limit is {self.max_send_bytes}")
+
+
+def wire_tasks(tasks: Sequence[str] | None) -> list[str]:
+    """Give the tasks to ask for: every one where None is given.
+
+    Raises:
+        InvalidArgumentError: It is one name and not a sequence, or a name is not text.
+    """
+    if tasks is None:
+        return [EVERY_TASK]
+    if isinstance(tasks, str):
+        raise refused("tasks", f"must be a sequence of names, such as [{tasks!r}]")
+    for index, task in enumerate(tasks):
+        if not isinstance(task, str) or not task.isprintable():
+            raise refused(f"tasks[{index}]", "must be a printable str")
+    return list(tasks)
+
+
+def check_unit(unit: OffsetUnit | str) -> OffsetUnit:
+    """Give the offset unit by value; raises InvalidArgumentError for an unknown one."""
+    try:
+        return OffsetUnit(unit)
+    except ValueError:
+        known = ", ".join(OffsetUnit)
+        raise refused("offset_unit", f"must be one of {known}, not {unit!r}") from None
+
+
+def name_request(request_id: str | None) -> str:
+    """Check the caller's id, or make one; raises InvalidArgumentError for an unfit one."""
+    if request_id is None:
+        return uuid.uuid4().hex
+    fits = isinstance(request_id, str) and 0 < len(request_id) <= _LONGEST_REQUEST_ID
+    if not fits or not all("!" <= character <= "~" for character in request_id):
+        raise refused("request_id", "must be 1 to 128 visible ASCII characters")
+    return request_id
+
+
+def _expect(reply: Reply | None) -> Reply:
+    if reply is None:
+        raise TypeError("a Send is answered with a Reply")
+    return reply
+
+
+def _not_ready(seen: Health | PolyheadError) -> DeadlineExceededError:
+    what = seen.message if isinstance(seen, PolyheadError) else f"health is {seen}"
+    return DeadlineExceededError(
+        f"the server was not ready in time: {what}", code="DEADLINE_EXCEEDED"
+    )

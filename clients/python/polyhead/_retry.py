@@ -1,0 +1,79 @@
+"""Which failures are tried again, when, and how often in all. No clock and no I/O of its own."""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from polyhead._errors import OverloadedError, PolyheadError, UnavailableError
+
+if TYPE_CHECKING:
+    from polyhead._options import RetryPolicy
+
+_CAPACITY = 10.0
+_EARNED_BY_CALL = 0.1
+_COST_OF_RETRY = 1.0
+
+
+class RetryBudget:
+    """Tokens that bound one client's retries, so that many failures do not become many calls.
+
+    Each call earns a tenth of a token, each retry costs one; the budget starts full, at 10.
+    Safe to share between threads.
+    """
+
+    def __init__(self) -> None:
+        self._tokens = _CAPACITY
+        self._lock = threading.Lock()
+
+    def earn(self) -> None:
+        """Count one call."""
+        with self._lock:
+            self._tokens = min(_CAPACITY, self._tokens + _EARNED_BY_CALL)
+
+    def spend(self) -> bool:
+        """Pay for one retry, if there is enough."""
+        with self._lock:
+            if self._tokens < _COST_OF_RETRY:
+                return False
+            self._tokens -= _COST_OF_RETRY
+            return True
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """Decides on retries for every call of one client."""
+
+    policy: RetryPolicy
+    budget: RetryBudget
+
+    def delay(self, error: PolyheadError, attempt: int, remaining: float) -> float | None:
+        """Seconds to wait before trying again, or None to give up.
+
+        Args:
+            error: How the attempt failed.
+            attempt: Attempts made, at least 1.
+            remaining: Seconds left to the call; infinity where it has no deadline.
+        """
+        if not is_transient(error) or attempt >= self.policy.max_attempts:
+            return None
+        wait = _wait(self.policy, attempt)
+        if isinstance(error, OverloadedError):
+            wait += error.retry_after or 0.0
+        if wait >= remaining or not self.budget.spend():
+            return None
+        return wait
+
+
+def is_transient(error: PolyheadError) -> bool:
+    """Whether sending the same again can help. Safe at any time: annotating changes nothing."""
+    if isinstance(error, OverloadedError):
+        return error.retry_after is not None
+    return isinstance(error, UnavailableError)
+
+
+def _wait(policy: RetryPolicy, attempt: int) -> float:
+    ceiling = min(policy.max_backoff, policy.initial_backoff * 2.0 ** min(attempt - 1, 60))
+    return random.uniform(0.0, ceiling)  # noqa: S311 - spreads load, guards no secret
