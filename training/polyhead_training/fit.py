@@ -12,24 +12,25 @@ import torch
 from polyhead_server.bundle import Bundle
 
 from polyhead_training.assets import load_assets, manifest
+from polyhead_training.batches import source_of
 from polyhead_training.checkpoint import checkpoint_fingerprint
 from polyhead_training.data import load_inputs
 from polyhead_training.errors import TrainingError
 from polyhead_training.evaluation import Measure, measure_source
 from polyhead_training.network import build_network
-from polyhead_training.plan import make_plan
+from polyhead_training.plan import Course, make_plan
 from polyhead_training.run import Hardware, TrainingRun
 from polyhead_training.torch_engine import torch_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from polyhead_server.model import Model
 
     from polyhead_training.assets import Assets
-    from polyhead_training.config import Config, SourceConfig
-    from polyhead_training.data import Example, SourceData
+    from polyhead_training.config import Config
+    from polyhead_training.data import SourceData
     from polyhead_training.network import MultiTaskNetwork
     from polyhead_training.plan import Step
     from polyhead_training.run import Watcher
@@ -145,10 +146,13 @@ def train(shop: Workshop, folder: Path, watcher: Watcher) -> TrainingRun:
 
 
 def _plan(shop: Workshop) -> list[Step]:
-    pairs: list[tuple[SourceConfig, Sequence[Example]]] = [
-        (source, shop.data[source.name].train) for source in shop.config.sources
-    ]
-    return make_plan(pairs, shop.config.training.batch_tokens, shop.config.seed)
+    encoder = shop.assets.encoder()
+    courses = []
+    for source in shop.config.sources:
+        examples = shop.data[source.name].train
+        lengths = [encoder.encode(source_of(example)).tokens for example in examples]
+        courses.append(Course(source, [example.group for example in examples], lengths))
+    return make_plan(courses, shop.config.training.batch_tokens, shop.config.seed)
 
 
 def fingerprint(shop: Workshop) -> str:

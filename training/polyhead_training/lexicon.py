@@ -27,7 +27,7 @@ can|not ca|nt ca|n't wo|nt wo|n't do|nt does|nt did|nt is|nt are|nt was|nt were|
 had|nt would|nt could|nt should|nt must|nt ai|nt need|nt dos|nt sha|n't
 gon|na wan|na got|ta out|ta ought|ta ha|fta lem|me gim|me du|n|no wha|dd|ya
 i|m i|ve you|re you|ve they|re they|ve we|ve he|s she|s that|s what|s there|s here|s who|s how|s
-where|s let|s it|ll you|ll they|ll that|ll
+where|s Let|s it|ll you|ll they|ll that|ll
 't|is 't|was c'm|on y'|all d'|ye d'|you
 a|lot
 """
@@ -114,17 +114,21 @@ def read_gold(path: Path) -> Iterator[GoldSentence]:
     Raises:
         ValueError: A word is not found in its sentence's text.
     """
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open("rt", encoding="utf-8")
-    with opened as lines:
-        text, rows = "", list[list[str]]()
-        for line in lines:
-            if line.startswith("# text = "):
-                text = line[len("# text = ") :].rstrip("\n")
-            elif line[:1].isdigit():
-                rows.append(line.split("\t", 2)[:2])
-            elif not line.strip() and rows:
-                yield GoldSentence(text, tuple(_align(text, rows)))
-                rows = []
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as packed:
+        yield from _read_sentences(line.decode("utf-8") for line in packed)
+
+
+def _read_sentences(lines: Iterable[str]) -> Iterator[GoldSentence]:
+    """Gather the lines of each sentence."""
+    text, rows = "", list[list[str]]()
+    for line in lines:
+        if line.startswith("# text = "):
+            text = line[len("# text = ") :].rstrip("\n")
+        elif line[:1].isdigit():
+            rows.append(line.split("\t", 2)[:2])
+        elif not line.strip() and rows:
+            yield GoldSentence(text, tuple(_align(text, rows)))
+            rows = []
 
 
 def _align(text: str, rows: Iterable[list[str]]) -> Iterator[Span]:
@@ -192,6 +196,12 @@ def _current(splitter: WordSplitter, form: str) -> str:
     return "|".join(text[start:end] for start, end in splitter.split(text)[:-1])
 
 
+def _depends(form: str, lexicon: Mapping[str, object]) -> bool:
+    """Tell whether the rules look at what follows this abbreviation: "No.", "A."."""
+    numbered = cast("list[str]", lexicon["abbreviations_before_number"])
+    return form in numbered or len(form) == len("A.")
+
+
 def learn_lexicon(
     sentences: Iterable[GoldSentence], base: Mapping[str, object] | None = None
 ) -> dict[str, object]:
@@ -221,7 +231,7 @@ def learn_lexicon(
         elif way == form:
             entries["splits"] = {e for e in entries["splits"] if e.replace("|", "") != form}
     for form, way in _decisions(_count(sentences, _DOTTED_FORM)).items():
-        if way == form != _current(splitter, form):
+        if way == form != _current(splitter, form) and not _depends(form, merged):
             entries["abbreviations"].add(form)
     return merged | {key: sorted(values) for key, values in entries.items()}
 

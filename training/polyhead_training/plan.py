@@ -15,15 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from polyhead_training.config import SourceConfig
-    from polyhead_training.data import Example
 
-_PIECES_PER_WORD = 1.3
-_PIECES_PER_CHAR = 0.25
-_MARKS = 2
 _JOIN_MOST = 3
 """Examples joined into one text."""
 _BUCKET_BATCHES = 40
 """Batches whose texts are sorted by length together; more pads less but mixes less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What of a source there is to learn from."""
+
+    config: SourceConfig
+    groups: Sequence[str]
+    """Group of each training example: only neighbours of one group are joined."""
+    lengths: Sequence[int]
+    """Tokens of each training example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ class Item:
     examples: tuple[int, ...]
     """Indices into the source's training examples."""
     length: int
-    """Its sub-words, roughly."""
+    """Its tokens, before augmentation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,66 +52,58 @@ class Step:
     items: tuple[Item, ...]
 
 
-def make_plan(
-    sources: Sequence[tuple[SourceConfig, Sequence[Example]]], batch_tokens: int, seed: int
-) -> list[Step]:
+def make_plan(courses: Sequence[Course], batch_tokens: int, seed: int) -> list[Step]:
     """Lay out all steps of a training run.
 
     Args:
-        sources: each source with its training examples.
-        batch_tokens: padded tokens in a step, roughly.
+        courses: one for each source.
+        batch_tokens: padded tokens in a step; a longer text has a step of its own.
         seed: of the order.
     """
     steps: list[Step] = []
-    for index, (config, examples) in enumerate(sources):
-        rng = random.Random(f"{seed}/{config.name}")
-        items = _items(config, examples, rng)
+    for index, course in enumerate(courses):
+        rng = random.Random(f"{seed}/{course.config.name}")
+        items = _items(course, rng)
         steps += [Step(index, batch) for batch in _batches(items, batch_tokens, rng)]
     random.Random(f"{seed}/steps").shuffle(steps)
     return steps
 
 
-def _items(
-    config: SourceConfig, examples: Sequence[Example], rng: random.Random
-) -> list[Item]:
+def _items(course: Course, rng: random.Random) -> list[Item]:
     """All passes over a source, each in an order of its own; a broken pass takes its first part."""
     items: list[Item] = []
-    left = config.passes
-    while left > 0 and examples:
-        units = _joined(config, examples, rng)
+    left = course.config.passes
+    while left > 0 and course.lengths:
+        units = _joined(course, rng)
         rng.shuffle(units)
         items += units[: round(len(units) * min(left, 1.0))]
         left -= 1
     return items
 
 
-def _joined(
-    config: SourceConfig, examples: Sequence[Example], rng: random.Random
-) -> list[Item]:
+def _joined(course: Course, rng: random.Random) -> list[Item]:
     """One pass: single examples, and runs of neighbours of one group where joining is on."""
     units: list[Item] = []
     index = 0
-    while index < len(examples):
+    while index < len(course.lengths):
         count = 1
-        while (
-            config.augment.join
-            and count < _JOIN_MOST
-            and index + count < len(examples)
-            and examples[index + count].group == examples[index].group
-            and rng.random() < config.augment.join
-        ):
+        while count < _JOIN_MOST and _joins(course, index, index + count, rng):
             count += 1
         run = tuple(range(index, index + count))
-        units.append(Item(run, sum(rough_length(examples[i]) for i in run)))
+        units.append(Item(run, sum(course.lengths[i] for i in run)))
         index += count
     return units
 
 
-def rough_length(example: Example) -> int:
-    """About how many tokens an example has."""
-    if example.words is not None:
-        return int(len(example.words) * _PIECES_PER_WORD) + _MARKS
-    return int(len(example.text or "") * _PIECES_PER_CHAR) + _MARKS
+def _joins(course: Course, first: int, after: int, rng: random.Random) -> bool:
+    """Whether an example is joined to those before it."""
+    chance = course.config.augment.join
+    return (
+        chance > 0
+        and after < len(course.lengths)
+        and course.groups[after] == course.groups[first]
+        and rng.random() < chance
+    )
 
 
 def _batches(
