@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
+from itertools import pairwise
 from typing import cast
 
 from polyhead_server.words_scanner import Kind, compile_scanner
@@ -23,7 +24,9 @@ Span = tuple[int, int]
 _Handler = Callable[[str, int, int], list[Span]]
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("’`´ʼ", "'"))
+_MOST_CLITICS = 3  # I|'d|n't|'ve; a bound keeps the time linear
 _CLITICS = frozenset({"s", "re", "ve", "ll", "d", "m"})
+_LOOK_AHEAD = 8  # characters after an abbreviation that tell whether a sentence ends
 _HYPHENS = str.maketrans(dict.fromkeys("‐‑", "-"))
 
 
@@ -149,10 +152,12 @@ class WordSplitter:
         if (found := self._cuts.get(form)) is not None:
             return _cut(start, end, found)
         tail: list[Span] = []
-        while (at := start + _clitic(form[: end - start])) > start:
-            tail.append((at, end))
-            end = at
-        return [*self._split_letters(text, start, end), *reversed(tail)]
+        for _ in range(_MOST_CLITICS):
+            at = start + _clitic(form[: end - start])
+            if at > start:
+                tail.insert(0, (at, end))
+                end = at
+        return [*self._split_letters(text, start, end), *tail]
 
     def _split_letters(self, text: str, start: int, end: int) -> list[Span]:
         """Split one run of letters by the lexicon."""
@@ -166,50 +171,51 @@ class WordSplitter:
         if "." in form[:-1] and _is_name(form.rstrip(".")):
             name_end = start + len(form.rstrip("."))
             return [(start, name_end), (name_end, end)] if name_end < end else [(start, end)]
-        spans: list[Span] = []
-        for piece in form.split("."):
-            if piece:
-                spans += self._split_letters(text, start, start + len(piece))
-            start += len(piece) + 1
-            if start <= end:
-                spans.append((start - 1, start))
-        return spans
+        return self._split_pieces(text, start, form.split("."))
 
     def _is_abbreviation(self, form: str, text: str, end: int) -> bool:
         """Tell whether a form is one word, its last period included."""
-        following = text[end : end + 2]
-        if not form.endswith(".") or not (after := following.strip()):
-            return False  # the period at the very end is the sentence's
+        following = text[end : end + _LOOK_AHEAD]
+        after = following.lstrip()
+        gap = following[: len(following) - len(after)]
+        if not form.endswith(".") or not after or "\n\n" in gap:
+            return False  # the last period of a text or paragraph is the sentence's
         lower = form.lower()
         if lower in self._closing:
-            return not (following[0].isspace() and after[0].isupper())
-        if lower in self._numbered:
-            return after[0].isdigit()
-        return lower in self._abbreviations or _is_initialism(form)
+            return not (gap and after[0].isupper())
+        if _is_initialism(form) or lower in self._abbreviations:
+            return True
+        return lower in self._numbered and after[0].isdigit()
 
     def _split_compound(self, text: str, start: int, end: int) -> list[Span]:
         """Split letters and digits joined by hyphens: e-mail, anti-war, so|-|called."""
-        form = text[start:end].translate(_HYPHENS).lower()
-        if form in self._whole:
+        form = text[start:end].translate(_HYPHENS)
+        if form.lower() in self._whole:
             return [(start, end)]
         pieces = form.split("-")
-        if pieces[0] in self._prefixes:
+        if pieces[0].lower() in self._prefixes:
             pieces[:2] = ["-".join(pieces[:2])]
-        if len(pieces) > 1 and pieces[-1] in self._suffixes:
+        if len(pieces) > 1 and pieces[-1].lower() in self._suffixes:
             pieces[-2:] = ["-".join(pieces[-2:])]
+        return self._split_pieces(text, start, pieces)
+
+    def _split_pieces(self, text: str, start: int, pieces: Iterable[str]) -> list[Span]:
+        """Make words of the pieces of a form and of the single signs between them."""
         spans: list[Span] = []
         for piece in pieces:
-            spans += self._split_letters(text, start, start + len(piece))
-            start += len(piece) + 1
-            if start <= end:
+            end = start + len(piece)
+            if spans:
                 spans.append((start - 1, start))
+            if piece:
+                spans += self._split_letters(text, start, end)
+            start = end + 1
         return spans
 
 
 def _cut(start: int, end: int, cuts: tuple[int, ...]) -> list[Span]:
     """Cut a span at offsets counted from its start."""
     bounds = [start, *(start + cut for cut in cuts), end]
-    return list(zip(bounds, bounds[1:], strict=False))
+    return list(pairwise(bounds))
 
 
 def _clitic(form: str) -> int:

@@ -7,8 +7,11 @@ may be scanned in vain (addresses, telephone numbers) is bounded in length.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["Kind", "compile_scanner"]
 
@@ -70,12 +73,14 @@ def _common() -> list[Alternative]:
 
 def _addresses(domains: Iterable[str], extensions: Iterable[str]) -> Alternative:
     """URLs, e-mail addresses, host names, file names."""
-    tail = r"(?:[^\s<>\"”“\[\]{}|]*[^\s<>\"”“\[\]{}|.,;:!?)('’*])?"
+    inner = rf"[^{_SPACE}<>\"”“\[\]{{}}|"
+    tail = f"(?:{inner}]*{inner}.,;:!?)('’*])?"
     extension = _any_of(extensions)
     return _words(
         rf"(?i:(?:https?|ftp|file|news|telnet)://|mailto:|www[0-9]?\.(?={_ALNUM})){tail}",
         rf"[A-Za-z0-9_.+%-]{{1,64}}+@{_ALNUM}++(?:[._%-]++{_ALNUM}++)*+",
         rf"(?:[A-Za-z0-9-]{{1,63}}+\.){{1,6}}(?i:{_any_of(domains)})(?!{_ALNUM})(?:/{tail})?",
+        rf"(?:[A-Za-z0-9-]{{1,63}}+\.){{1,6}}[a-z]{{2,3}}/{_ALNUM}{tail}",
         rf"(?:(?:{_ALNUM}|[-_#~&%]){{1,64}}+\.){{1,5}}(?i:{extension})(?!{_ALNUM})",
         rf"(?<!{_ALNUM})\.(?i:{extension})(?!{_ALNUM})",
     )
@@ -117,10 +122,12 @@ def _letters(slashed: Iterable[str]) -> list[Alternative]:
             r"(?:US|AU|CA|HK|NZ|NT|[UACSR])\$",
         ),
         (Kind.PLAIN, rf"{_LETTER}++(?![0-9_])"),
+        _words(rf"{_APOSTROPHE}[nN]{_APOSTROPHE}(?!{_ALNUM})"),
         (Kind.JOINED, rf"{_APOSTROPHE}(?i:{_ELISIONS})(?!{_ALNUM})"),
         _words(
             rf"{_ALNUM}++(?:_++{_ALNUM}++)*+",
             r"-(?i:[lr][rsc]b)-",
+            r"&(?:amp|lt|gt|quot|apos|nbsp|#[0-9]{1,6});",
             r"@(?=[0-9_]{0,32}[A-Za-z])[A-Za-z0-9_]++",
             rf"#(?=[0-9_]{{0,32}}{_LETTER})(?:{_ALNUM}|_)++",
         ),

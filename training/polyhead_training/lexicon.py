@@ -11,12 +11,14 @@ import gzip
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from polyhead_server.words import RULES, WordSplitter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
 __all__ = ["GoldSentence", "base_lexicon", "learn_lexicon", "read_gold", "write_lexicon"]
 
@@ -28,7 +30,7 @@ had|nt would|nt could|nt should|nt must|nt ai|nt need|nt dos|nt sha|n't
 gon|na wan|na got|ta out|ta ought|ta ha|fta lem|me gim|me du|n|no wha|dd|ya
 i|m i|ve you|re you|ve they|re they|ve we|ve he|s she|s that|s what|s there|s here|s who|s how|s
 where|s Let|s it|ll you|ll they|ll that|ll
-'t|is 't|was c'm|on y'|all d'|ye d'|you
+'t|is 't|was 'T|is 'T|was c'm|on y'|all d'|ye d'|you
 a|lot
 """
 _ABBREVIATIONS = """
