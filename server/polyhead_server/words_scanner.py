@@ -40,7 +40,7 @@ _PUNCTUATION = (
     r"!-/:-@\[-`{-~"
     "\u00a1-\u00a9\u00ab\u00ac\u00ae-\u00b1\u00b4\u00b6-\u00b8\u00bb\u00bf\u00d7\u00f7"
     "\u2010-\u2027\u2030-\u205e\u20a0-\u20cf\u2100-\u214f\u2200-\u22ff"
-    "\u3001-\u3003\u3008-\u3020\u3030\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
+    "\u3001-\u3003\u3008-\u3020\u3030\u30fb\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
 )
 # Whatever is not punctuation, a symbol, an ASCII digit or space is taken for a letter: letters of
 # every script with their marks, lone surrogates, unassigned code points.
@@ -117,8 +117,8 @@ def _letters(slashed: Iterable[str]) -> list[Alternative]:
         (Kind.DOTTED, rf"{_LETTER}++\.(?!\.)"),
         _words(
             rf"(?i:{_any_of(slashed)})(?!{_ALNUM})",
-            rf"{_LETTER}{{1,12}}(?:[*$]{{1,5}}{_LETTER}{{1,12}})++",
-            rf"{_LETTER}{{1,4}}&{_LETTER}{{1,4}}(?!{_ALNUM})",
+            r"[A-Za-z]{1,8}+(?:[*$]{1,5}[a-z]{1,8}+)++|[A-Z]{1,4}+\*{1,5}[A-Z]{1,4}+",
+            rf"(?:[A-Z]{{1,4}}&[A-Z]{{1,4}}|[a-z]&[a-z])(?!{_ALNUM})",
             r"(?:US|AU|CA|HK|NZ|NT|[UACSR])\$",
         ),
         (Kind.PLAIN, rf"{_LETTER}++(?![0-9_])"),
@@ -149,7 +149,7 @@ def _symbols() -> Alternative:
     runs = "|".join(f"{re.escape(sign)}{{2,}}+" for sign in _RUNS)
     return _words(
         r"\.{2,}+|…[.…]*+|[!?]{2,}+",
-        r"[-=*~+_#|<>{}]{4,}+|[-=]++>|<[-=]++|>=",
+        r"[-=*~+_#|<>{}]{4,}+|\\/|[-=]++>|<[-=]++|>=",
         runs,
         "['’‘`]{2}",
         rf"[{_FLAG}]{{2}}",

@@ -88,7 +88,9 @@ EXAMPLES = {
     "units": ["5|pm , 7:30|AM , 10|km , 3|m , 75|k , 3|x|5"],
     "money and percent": ["$|5 , US$|3.5|m , £|30 , 50|% , $|1,000.00"],
     "quotes and brackets": ['"|Yes|,|" she said (|twice|) [|sic|]', "“|Yes|” , ‘|no|’ , ''|hm|''"],
-    "signs among letters": ["AT&T , R&D , f*ck , C|++ , #|1 , P&L"],
+    "signs among letters": [
+        "AT&T , R&D , p&l , f*ck , SH*T , plays|*|That , he|&|she , C|++ , #|1"
+    ],
     "tweets": ["@user_1|: look at #ThisTag2|, &amp; @two|'s"],
     "emoji": ["👍🏽 👨‍👩‍👧 ❤️ 1️⃣ 🇺🇸|🇬🇧 😂|😂 so|😂"],
     "other scripts": ["שלום עולם|. مرحبا , naïve café , 你好|。 नमस्ते , cafe\u0301"],
