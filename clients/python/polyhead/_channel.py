@@ -87,7 +87,6 @@ def _options(target: str, tls: TLS | None, channel: ChannelOptions) -> tuple[tup
         ("grpc.keepalive_permit_without_calls", 0),
         # grpc's own second between attempts to connect would outlast our first retries.
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 5000),
         ("grpc.primary_user_agent", "polyhead-python"),
     ]
