@@ -149,9 +149,7 @@ class DocumentEncoder:
             for (first, end), (own_first, own_end) in zip(cuts, owned, strict=True)
         )
 
-    def _window(
-        self, pieces: Pieces, start: int, end: int, own_first: int, own_end: int
-    ) -> Window:
+    def _window(self, pieces: Pieces, start: int, end: int, own_first: int, own_end: int) -> Window:
         spec = self._spec
         shift = len(spec.prefix) - start
         blank = [SHAPE_NONE]
@@ -215,9 +213,7 @@ def window_words(bounds: Sequence[int], room: int, overlap: int) -> list[tuple[i
     return cuts
 
 
-def _owned_words(
-    bounds: Sequence[int], cuts: Sequence[tuple[int, int]]
-) -> list[tuple[int, int]]:
+def _owned_words(bounds: Sequence[int], cuts: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Share the words of each overlap between its windows, half and half by sub-words."""
     edges = [0]
     for (_, end), (start, _) in pairwise(cuts):

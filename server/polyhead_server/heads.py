@@ -18,10 +18,10 @@ from polyhead_server.errors import BundleError
 from polyhead_server.spans import SpanOutput, best_path, read_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from polyhead_server.bundle import HeadSpec
+    from polyhead_server.bundle import HeadSpec, Pooling
     from polyhead_server.features import Features
 
 FloatArray = NDArray[np.float32]
@@ -153,10 +153,18 @@ def _mean(document: Features) -> FloatArray:
     return mean
 
 
-_POOLS = {
+def _first(document: Features) -> FloatArray:
+    return document.mark
+
+
+def _max(document: Features) -> FloatArray:
+    return document.largest
+
+
+_POOLS: dict[Pooling, Callable[[Features], FloatArray]] = {
     "mean": _mean,
-    "first": lambda document: document.mark,
-    "max": lambda document: document.largest,
+    "first": _first,
+    "max": _max,
 }
 
 

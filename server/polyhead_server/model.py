@@ -75,7 +75,7 @@ class Model:
     ) -> None:
         self.bundle = bundle
         self._encoder = encoder
-        self._engine = engine
+        self.engine = engine
         self._heads = heads
 
     @classmethod
@@ -108,10 +108,8 @@ class Model:
     def run(self, jobs: Sequence[Job]) -> Run:
         """Encode windows in one batch and run the heads. One thread at a time."""
         start = time.perf_counter()
-        batch = pack(
-            [job.window for job in jobs], self.bundle.manifest.tokenizer.position_offset
-        )
-        hidden = self._engine.infer(batch)
+        batch = pack([job.window for job in jobs], self.bundle.manifest.tokenizer.position_offset)
+        hidden = self.engine.infer(batch)
         encoded = time.perf_counter()
         features = [
             window_features(hidden, row, job.window)
@@ -137,17 +135,15 @@ class Model:
         word = self.tokenize("warm").windows[0]
         lengths = ladder(most_tokens)
         for number, length in enumerate(lengths, 1):
-            self._engine.infer(pack([word] * (length // len(word.ids))))
+            self.engine.infer(pack([word] * (length // len(word.ids))))
             if progress:
                 progress(number, len(lengths))
 
     def close(self) -> None:
         """Give up the encoder's threads and memory."""
-        self._engine.close()
+        self.engine.close()
 
-    def _outputs(
-        self, jobs: Sequence[Job], features: Sequence[Features]
-    ) -> list[WindowOutput]:
+    def _outputs(self, jobs: Sequence[Job], features: Sequence[Features]) -> list[WindowOutput]:
         """Run each head once, on all the windows that want it."""
         wanted: dict[str, list[int]] = defaultdict(list)
         for index, job in enumerate(jobs):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import string
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
 from polyhead_server.bundle import (
     EncoderSpec,
     Figure,
@@ -19,8 +22,9 @@ from polyhead_server.bundle import (
 )
 from polyhead_server.shapes import SHAPES
 from polyhead_server.words import default_lexicon
-from safetensors.numpy import save_file
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HIDDEN = 16
 MAX_TOKENS = 32

@@ -1,0 +1,1 @@
+"""Multi-task fine-tuning of one text encoder, and export to a bundle for polyhead-server."""

@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from polyhead_server.bundle import EncoderSpec, Manifest, TokenizerSpec
-from polyhead_server.encoding import DocumentEncoder
-from polyhead_server.words import WordSplitter, default_lexicon
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
+from polyhead_server.bundle import EncoderSpec, Manifest, TokenizerSpec
+from polyhead_server.encoding import DocumentEncoder
+from polyhead_server.words import WordSplitter, default_lexicon
 from polyhead_training.network import head_spec
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ _MAX_WORD_PIECES = 64
 class Assets:
     """Tokenizer and lexicon of a run, and how the bundle describes them."""
 
+    tokenizer: Any
+    """The transformers tokenizer."""
     tokenizer_json: str
+    """Its fast form, which the bundle carries."""
     lexicon: dict[str, object]
     spec: TokenizerSpec
 
@@ -61,7 +64,7 @@ def load_assets(config: Config, encoder: str) -> Assets:
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
-    return Assets(backend.to_str(), default_lexicon(), spec)
+    return Assets(tokenizer, backend.to_str(), default_lexicon(), spec)
 
 
 def _tokenizer_spec(config: Config, tokenizer: Any) -> TokenizerSpec:
@@ -82,9 +85,7 @@ def _tokenizer_spec(config: Config, tokenizer: Any) -> TokenizerSpec:
     )
 
 
-def manifest(
-    config: Config, assets: Assets, hidden_size: int, *, served: bool = True
-) -> Manifest:
+def manifest(config: Config, assets: Assets, hidden_size: int, *, served: bool = True) -> Manifest:
     """The manifest of the bundle to be, without figures and provenance.
 
     Args:

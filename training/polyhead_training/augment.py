@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     import random
 
     from polyhead_server.encoding import Source
-
     from polyhead_training.config import AugmentConfig
 
 _LEAST_LETTERS = 4

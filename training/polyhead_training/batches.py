@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from polyhead_server.bundle import HeadSpec
     from polyhead_server.encoding import Document, Window
-
     from polyhead_training.data import Example
 
 NO_TARGET = -100
@@ -40,7 +39,9 @@ def output_ids(spec: HeadSpec) -> dict[str, int]:
     return {tag: index for index, tag in enumerate(tags)}
 
 
-def samples(document: Document, target: str | Sequence[str], ids: Mapping[str, int]) -> list[Sample]:
+def samples(
+    document: Document, target: str | Sequence[str], ids: Mapping[str, int]
+) -> list[Sample]:
     """Windows of an example with their targets.
 
     A classified document that is longer than a window is learned from its first window.

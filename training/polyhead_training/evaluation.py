@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from polyhead_server.heads import ClassificationOutput, SpansOutput, TaggingOutput
-
 from polyhead_training.batches import source_of
 from polyhead_training.metrics import score, tag_f1_from_raw, word_f1
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from polyhead_server.encoding import Document, Source
     from polyhead_server.heads import HeadOutput
     from polyhead_server.model import Model, WindowOutput
-
     from polyhead_training.config import SourceConfig
     from polyhead_training.data import Example
 
@@ -73,7 +71,9 @@ def _order(document: Document, window: object) -> int:
     return next(n for n, own in enumerate(document.windows) if own is window)
 
 
-def labels_of(output: HeadOutput, spec: HeadSpec, words: int, among: Sequence[str]) -> str | list[str]:
+def labels_of(
+    output: HeadOutput, spec: HeadSpec, words: int, among: Sequence[str]
+) -> str | list[str]:
     """A head's answer as a data set has it: a label, or a tag per word.
 
     Args:

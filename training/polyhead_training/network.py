@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
+
 from polyhead_server.bundle import HeadSpec
 from polyhead_server.shapes import SHAPES
-from torch import Tensor, nn
-from transformers import AutoModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from polyhead_training.config import Config, HeadConfig
 
@@ -37,14 +39,16 @@ class Encoder(nn.Module):
     """A transformer of any ``AutoModel`` family, and an embedding of letter-case shapes.
 
     Args:
-        transformer: the pretrained model.
+        transformer: the pretrained model, of any transformers class.
         shapes: whether to add the shape embedding to the sub-word embeddings.
     """
+
+    transformer: Any  # nn.Module, but with the methods of transformers' models
 
     def __init__(self, transformer: nn.Module, *, shapes: bool) -> None:
         super().__init__()
         self.transformer = transformer
-        self.hidden_size: int = transformer.config.hidden_size
+        self.hidden_size: int = self.transformer.config.hidden_size
         self.shapes = nn.Embedding(SHAPES, self.hidden_size) if shapes else None
         if self.shapes is not None:
             nn.init.normal_(self.shapes.weight, std=0.02)
@@ -133,7 +137,7 @@ def head_spec(config: HeadConfig) -> HeadSpec:
 
 
 def build_network(config: Config, encoder: str) -> MultiTaskNetwork:
-    """Build the network on pretrained weights.
+    """Build the network on pretrained weights, with new layers drawn by the configured seed.
 
     Args:
         config: the training configuration.
@@ -143,11 +147,34 @@ def build_network(config: Config, encoder: str) -> MultiTaskNetwork:
         OSError: the weights are not to be had under that name.
     """
     torch.manual_seed(config.seed)
-    transformer = AutoModel.from_pretrained(
-        encoder,
-        attn_implementation="eager",
-        hidden_dropout_prob=config.encoder.dropout,
-        attention_probs_dropout_prob=0.0,  # costs a sixth of a step on CPU
-    )
+    return _network(config, AutoModel.from_pretrained(encoder, **_options(config)))
+
+
+def blank_network(config: Config, encoder: Path) -> MultiTaskNetwork:
+    """Build a network of the same make without pretrained weights.
+
+    Args:
+        config: the training configuration.
+        encoder: directory with the encoder's configuration.
+
+    Raises:
+        OSError: the directory holds none.
+    """
+    settings = AutoConfig.from_pretrained(encoder)
+    for name, value in _options(config).items():
+        setattr(settings, name, value)
+    attention = _options(config)["attn_implementation"]
+    return _network(config, AutoModel.from_config(settings, attn_implementation=attention))
+
+
+def _network(config: Config, transformer: nn.Module) -> MultiTaskNetwork:
     body = Encoder(transformer, shapes=config.encoder.shape_embedding)
     return MultiTaskNetwork(body, config.heads, config.encoder.dropout)
+
+
+def _options(config: Config) -> dict[str, Any]:
+    return {
+        "attn_implementation": "eager",
+        "hidden_dropout_prob": config.encoder.dropout,
+        "attention_probs_dropout_prob": 0.0,  # costs a sixth of a step on CPU
+    }

@@ -12,7 +12,6 @@ from polyhead_training.batches import NO_TARGET, output_ids
 
 if TYPE_CHECKING:
     from polyhead_server.bundle import HeadSpec
-
     from polyhead_training.config import SourceConfig
 
 
@@ -25,7 +24,11 @@ def source_outputs(spec: HeadSpec, source: SourceConfig) -> Tensor | None:
     if known == set(spec.labels):
         return None
     ids = output_ids(spec)
-    keep = [i for tag, i in ids.items() if tag == "O" or tag.removeprefix("B-").removeprefix("I-") in known]
+    keep = [
+        i
+        for tag, i in ids.items()
+        if tag == "O" or tag.removeprefix("B-").removeprefix("I-") in known
+    ]
     return torch.tensor(keep)
 
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from polyhead_server.encoding import DocumentEncoder, Source
-    from torch import Tensor
-
     from polyhead_training.batches import Sample
     from polyhead_training.config import Config
     from polyhead_training.data import Example
@@ -53,8 +51,28 @@ class Watcher(Protocol):
     def step(self, done: int, total: int, loss: float, tokens: int) -> None:
         """A step was done; ``loss`` is a running mean."""
 
-    def validated(self, step: int, measures: Sequence[Measure], score: float, *, best: bool) -> None:
+    def validated(
+        self, step: int, measures: Sequence[Measure], score: float, *, best: bool
+    ) -> None:
         """A validation was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What is learned, and in which order."""
+
+    train: Sequence[Sequence[Example]]
+    """Training examples of each source of the configuration."""
+    plan: Sequence[Step]
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlace:
+    """Where a run keeps its checkpoints, history and best weights."""
+
+    folder: Path
+    fingerprint: str
+    """Names configuration, data and pretrained weights."""
 
 
 class TrainingRun:
@@ -64,12 +82,10 @@ class TrainingRun:
         config: the configuration.
         network: on the hardware's device.
         encoder: cuts texts into windows.
-        train: training examples of each source of the configuration.
-        plan: the steps.
+        lessons: examples and steps.
         validate: measures the network; called with averaged weights in place.
         hardware: device and precision.
-        folder: where checkpoints and the best weights go.
-        fingerprint: names configuration and data.
+        place: where checkpoints and the best weights go.
         watcher: is told of progress.
     """
 
@@ -79,23 +95,21 @@ class TrainingRun:
         network: MultiTaskNetwork,
         encoder: DocumentEncoder,
         *,
-        train: Sequence[Sequence[Example]],
-        plan: Sequence[Step],
+        lessons: Lessons,
         validate: Callable[[], Sequence[Measure]],
         hardware: Hardware,
-        folder: Path,
-        fingerprint: str,
+        place: RunPlace,
         watcher: Watcher,
     ) -> None:
         self._config = config
         self._network = network
         self._encoder = encoder
-        self._train = train
-        self._plan = plan
+        self._train = lessons.train
+        self._plan = lessons.plan
         self._validate = validate
         self._hardware = hardware
-        self._folder = folder
-        self._fingerprint = fingerprint
+        self._folder = place.folder
+        self._fingerprint = place.fingerprint
         self._watcher = watcher
         self._optimiser = build_optimiser(network, config.training)
         self._average = {name: value.clone() for name, value in network.state_dict().items()}
@@ -106,9 +120,7 @@ class TrainingRun:
 
     def resume(self) -> None:
         """Go back to the last checkpoint."""
-        self.progress, self._average = load_checkpoint(
-            self._folder, self._network, self._optimiser
-        )
+        self.progress, self._average = load_checkpoint(self._folder, self._network, self._optimiser)
 
     def train(self) -> None:
         """Take all steps that are left, unless validation stops improving."""
@@ -171,11 +183,9 @@ class TrainingRun:
             self._hardware.device.type, torch.bfloat16, enabled=self._hardware.bf16
         ):
             logits = self._network(inputs, source.head)
-        loss = cross_entropy(
-            logits, targets, self._outputs[step.source], options.label_smoothing
-        )
+        loss = cross_entropy(logits, targets, self._outputs[step.source], options.label_smoothing)
         weight = self._config.head(source.head).weight
-        (loss * weight).backward()
+        torch.autograd.backward(loss * weight)
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), options.max_grad_norm)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
@@ -190,7 +200,7 @@ class TrainingRun:
         state = self._network.state_dict()
         own = [value for value in self._average.values() if value.is_floating_point()]
         new = [state[n] for n, v in self._average.items() if v.is_floating_point()]
-        torch._foreach_lerp_(own, new, 1 - keep)  # noqa: SLF001 - no public name
+        torch._foreach_lerp_(own, new, 1 - keep)
 
     def _validation(self) -> None:
         current = {name: value.clone() for name, value in self._network.state_dict().items()}

@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import torch
+from torch import Tensor, nn
+
 from polyhead_server.heads import Head
 from polyhead_server.model import Model
-from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from polyhead_server.bundle import Bundle
     from polyhead_server.encoding import DocumentEncoder
     from polyhead_server.engine import Hidden
     from polyhead_server.packing import Packed
-
     from polyhead_training.network import Encoder, MultiTaskNetwork
 
 

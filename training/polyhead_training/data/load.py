@@ -104,7 +104,7 @@ def _sample(examples: tuple[Example, ...], source: SourceConfig, seed: int) -> t
         return examples
     order = list(range(len(examples)))
     # A fixed choice of examples, nothing secret.
-    random.Random(f"{seed}:{source.name}").shuffle(order)  # noqa: S311
+    random.Random(f"{seed}:{source.name}").shuffle(order)
     return tuple(examples[index] for index in sorted(order[: source.max_examples]))
 
 
@@ -114,6 +114,6 @@ def _hold_out(
     """Set a seeded choice of training examples aside for validation; at most half of them."""
     count = min(source.hold_out, len(examples) // 2)
     # A fixed choice of examples, nothing secret.
-    chosen = set(random.Random(f"{seed}:{source.name}:held").sample(range(len(examples)), count))  # noqa: S311
+    chosen = set(random.Random(f"{seed}:{source.name}:held").sample(range(len(examples)), count))
     kept = tuple(example for index, example in enumerate(examples) if index not in chosen)
     return kept, tuple(examples[index] for index in sorted(chosen))

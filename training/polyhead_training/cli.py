@@ -1,0 +1,165 @@
+"""The command ``polyhead-train``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from polyhead_training.errors import TrainingError
+from polyhead_training.problems import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code.
+
+    0: done. 2: something in the arguments, configuration or data has to be mended first.
+    """
+    options = build_parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (InputError, TrainingError) as error:
+        sys.stderr.write(f"{error}\n")
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; the same command goes on from the last checkpoint\n")
+        return INTERRUPTED
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="polyhead-train",
+        description="Fine-tune one text encoder on many tasks and export it for polyhead-server.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_fit(commands)
+    _add_evaluate(commands)
+    _add_check(commands)
+    return parser
+
+
+def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "fit",
+        help="train, export and measure a bundle",
+        description=(
+            "Train all heads jointly as CONFIG says, export the best weights as a bundle, compare "
+            "the served bundle with torch, and measure it. A run that was stopped or killed goes "
+            "on from its last checkpoint, to the same result, when the command is given again."
+        ),
+    )
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="training configuration, TOML")
+    _add_data(parser)
+    parser.add_argument("--out", type=Path, required=True, help="directory of the new bundle")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        dest="folder",
+        metavar="DIR",
+        help="where checkpoints and history go (default: OUT with .run added)",
+    )
+    _add_encoder(parser)
+    parser.add_argument(
+        "--fresh", action="store_true", help="start anew where there is a checkpoint"
+    )
+    parser.set_defaults(run=_fit)
+
+
+def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure a bundle beside torch",
+        description=(
+            "Measure a bundle, with the engine that serves it, on the data of its own training "
+            "configuration or of another. The torch figures come from the run's weights where "
+            "they are at hand (--run), else from the record made at export."
+        ),
+    )
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="directory of the bundle")
+    _add_data(parser)
+    parser.add_argument(
+        "--config", type=Path, help="measure on the sources of this configuration instead"
+    )
+    parser.add_argument(
+        "--run",
+        type=Path,
+        dest="folder",
+        metavar="DIR",
+        help="run directory with the torch weights (default: BUNDLE with .run added, if there)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=_evaluate)
+
+
+def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "check", help="report every error of a configuration and its data, and train nothing"
+    )
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="training configuration, TOML")
+    _add_data(parser)
+    parser.set_defaults(run=_check)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="directory that the configuration's file names are relative to",
+    )
+
+
+def _add_encoder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--encoder",
+        metavar="NAME",
+        help="hub id or directory of the pretrained encoder, in place of the configured one",
+    )
+
+
+# torch takes seconds to import: a command is loaded when it is run, so that --help is quick.
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from polyhead_training.commands import fit  # noqa: PLC0415
+
+    fit(
+        options.config,
+        options.data,
+        options.out,
+        folder=options.folder,
+        encoder=options.encoder,
+        fresh=options.fresh,
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from polyhead_training.commands import evaluate  # noqa: PLC0415
+
+    evaluate(
+        options.bundle,
+        options.data,
+        options.config,
+        options.folder,
+        as_json=options.json,
+    )
+
+
+def _check(options: argparse.Namespace) -> None:
+    from polyhead_training.commands import check  # noqa: PLC0415
+
+    check(options.config, options.data)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

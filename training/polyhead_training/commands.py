@@ -1,0 +1,225 @@
+"""What the commands of ``polyhead-train`` do."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from safetensors.torch import load_file
+
+from polyhead_server.bundle import open_bundle
+from polyhead_server.errors import BundleError
+from polyhead_server.model import Model
+from polyhead_training.checkpoint import BEST
+from polyhead_training.config import load_config
+from polyhead_training.data import load_all, load_inputs
+from polyhead_training.errors import TrainingError
+from polyhead_training.evaluation import Measure
+from polyhead_training.export import export_bundle, record_figures
+from polyhead_training.fit import discard, train
+from polyhead_training.progress import Reporter
+from polyhead_training.workshop import measure, open_workshop, reopen_workshop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from polyhead_training.config import Config
+    from polyhead_training.data import SourceData
+    from polyhead_training.run import TrainingRun
+    from polyhead_training.workshop import Workshop
+
+_SPLITS = ("dev", "test")
+
+
+def check(config: Path, data: Path) -> None:
+    """Report every error of a configuration and its data.
+
+    Raises:
+        InputError: all that is wrong.
+    """
+    console = Console()
+    _, sources = load_inputs(config, data)
+    for name, source in sources.items():
+        console.print(
+            f"{name}: {len(source.train):,} to train on, {len(source.dev):,} dev, "
+            f"{len(source.test):,} test"
+        )
+
+
+def fit(
+    config: Path,
+    data: Path,
+    out: Path,
+    *,
+    folder: Path | None = None,
+    encoder: str | None = None,
+    fresh: bool = False,
+) -> None:
+    """Train, export, compare and measure a bundle.
+
+    Args:
+        config: training configuration.
+        data: directory that its files are relative to.
+        out: directory of the new bundle.
+        folder: run directory; None for ``out`` with .run added.
+        encoder: hub id or path in place of the configured encoder.
+        fresh: start anew where there is a checkpoint.
+
+    Raises:
+        InputError: configuration or data have errors; nothing was started.
+        TrainingError: the encoder is not to be had, or the run directory is another run's.
+    """
+    console = Console(highlight=False)
+    folder = folder or run_folder(out)
+    if fresh:
+        discard(folder)
+    shop = open_workshop(config, data, encoder)
+    with Reporter() as reporter:
+        run = train(shop, folder, reporter)
+    shop.network.load_state_dict(load_file(folder / BEST))
+    console.print(f"weights of step {run.progress.best_step}; exporting")
+    proof = export_bundle(shop, out, _facts(run))
+    console.print(
+        f"the served encoder agrees with torch: cosine {proof.cosine:.4f}, same answers "
+        + ", ".join(f"{name} {100 * value:.1f} %" for name, value in proof.agreement.items())
+    )
+    served, reference = _measure_both(shop.config, shop.data, out, shop)
+    record_figures(out, served, reference)
+    _print_table(console, served, reference)
+    console.print(f"bundle: {out}\nserve it: polyhead-server serve --bundle {out}")
+
+
+def run_folder(bundle: Path) -> Path:
+    """The default run directory of a bundle."""
+    return bundle.with_name(bundle.name + ".run")
+
+
+def _facts(run: TrainingRun) -> dict[str, object]:
+    return {
+        "steps": run.progress.step,
+        "best_step": run.progress.best_step,
+        "training_seconds": round(run.progress.seconds),
+    }
+
+
+def evaluate(
+    bundle: Path,
+    data: Path,
+    config: Path | None,
+    folder: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Measure a bundle, and the torch weights it was made from where they are at hand.
+
+    Raises:
+        InputError: configuration or data have errors.
+        TrainingError: the bundle cannot be read, or has none of the configuration's heads.
+    """
+    try:
+        known = open_bundle(bundle)
+    except BundleError as error:
+        raise TrainingError(str(error)) from None
+    heads = {head.name for head in known.heads}
+    settings = _measured(_own_config(known.manifest.provenance, config), heads)
+    sources = load_all(settings, data)
+    shop = _trained(settings, sources, bundle, folder)
+    served, reference = _measure_both(settings, sources, bundle, shop)
+    if shop is None:
+        reference = _recorded(known.manifest.provenance, served)
+    if as_json:
+        content = {
+            "bundle": known.name,
+            "version": known.version,
+            "served": [asdict(figure) for figure in served],
+            "torch": [asdict(figure) for figure in reference],
+            "torch_measured_now": shop is not None,
+        }
+        Console(soft_wrap=True).print_json(json.dumps(content))
+        return
+    _print_table(Console(highlight=False), served, reference, now=shop is not None)
+
+
+def _own_config(provenance: Mapping[str, object], config: Path | None) -> Config:
+    if config is not None:
+        return load_config(config)
+    text = provenance.get("config")
+    if not isinstance(text, str):
+        raise TrainingError("the bundle does not say how it was trained: give --config")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "bundle-config.toml"
+        file.write_text(text, encoding="utf-8")
+        return load_config(file)
+
+
+def _measured(config: Config, heads: set[str]) -> Config:
+    """The configuration with what can be measured: parts beside training, of served heads."""
+    sources = tuple(
+        replace(source, train=(), hold_out=0)
+        for source in config.sources
+        if source.head in heads and (source.dev or source.test)
+    )
+    if not sources:
+        raise TrainingError("the configuration has no dev or test data for a head of the bundle")
+    return replace(config, sources=sources)
+
+
+def _trained(
+    config: Config, data: Mapping[str, SourceData], bundle: Path, folder: Path | None
+) -> Workshop | None:
+    """The trained network in torch, where its weights are at hand."""
+    place = folder or run_folder(bundle)
+    if folder is None and not (place / BEST).exists():
+        return None
+    return reopen_workshop(config, data, place)
+
+
+def _measure_both(
+    config: Config, data: Mapping[str, SourceData], bundle: Path, shop: Workshop | None
+) -> tuple[list[Measure], list[Measure]]:
+    model = Model.load(bundle, threads=config.training.threads)
+    served = [m for split in _SPLITS for m in measure(model, config, data, split, raw=True)]
+    model.close()
+    if shop is None:
+        return served, []
+    exact = replace(shop, hardware=replace(shop.hardware, bf16=False)).model()
+    wanted = {figure.head for figure in served}
+    found = [m for split in _SPLITS for m in measure(exact, config, data, split, raw=True)]
+    return served, [figure for figure in found if figure.head in wanted]
+
+
+def _recorded(provenance: Mapping[str, object], served: Sequence[Measure]) -> list[Measure]:
+    """The torch figures noted at export, for the parts that were measured now."""
+    keys = {_key(figure) for figure in served}
+    noted = provenance.get("torch_figures", [])
+    found = [Measure(**item) for item in noted] if isinstance(noted, list) else []
+    return [figure for figure in found if _key(figure) in keys]
+
+
+def _key(figure: Measure) -> tuple[str, str, str, str]:
+    return figure.head, figure.source, figure.split, figure.metric
+
+
+def _print_table(
+    console: Console, served: Iterable[Measure], reference: Iterable[Measure], *, now: bool = True
+) -> None:
+    other = {_key(figure): figure.value for figure in reference}
+    table = Table(title="Figures in percent")
+    for name in ("head", "data", "part", "measure"):
+        table.add_column(name)
+    for name in ("texts", "served", "torch" if now else "torch, at export", "gap"):
+        table.add_column(name, justify="right")
+    for figure in served:
+        value = other.get(_key(figure))
+        torch = ("", "") if value is None else _beside(figure.value, value)
+        table.add_row(*_key(figure), f"{figure.count:,}", f"{100 * figure.value:.2f}", *torch)
+    console.print(table)
+
+
+def _beside(served: float, reference: float) -> tuple[str, str]:
+    return f"{100 * reference:.2f}", f"{100 * (served - reference):+.2f}"

@@ -1,0 +1,216 @@
+"""From a trained network to a bundle, proven with the engine that will serve it."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openvino as ov
+import torch
+from safetensors.numpy import save_file
+
+from polyhead_server.bundle import Figure, open_bundle, seal_bundle
+from polyhead_server.errors import BundleError
+from polyhead_server.heads import ClassificationOutput, SpansOutput
+from polyhead_server.model import Model
+from polyhead_server.packing import pack
+from polyhead_training.assets import manifest
+from polyhead_training.batches import source_of
+from polyhead_training.card import model_card
+from polyhead_training.errors import ExportError
+from polyhead_training.evaluation import Measure, annotate
+from polyhead_training.quantise import quantise, trace_encoder
+from polyhead_training.torch_engine import TorchEngine, head_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from polyhead_server.bundle import Manifest
+    from polyhead_server.encoding import Source, Window
+    from polyhead_server.heads import HeadOutput
+    from polyhead_training.config import Config
+    from polyhead_training.workshop import Workshop
+
+_CALIBRATION_TOKENS = 128
+_PROOF_TEXTS = 64
+_LEAST_COSINE = {"int8": 0.95, "fp32": 0.999}
+"""Least mean cosine between served and torch vectors of the same token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How close the served encoder is to torch, on texts held out where there are any."""
+
+    texts: int
+    cosine: float
+    """Mean cosine between the vectors of a token."""
+    agreement: dict[str, float]
+    """By head: fraction of texts with the same label, or of words with the same tag."""
+
+
+def export_bundle(shop: Workshop, out: Path, facts: dict[str, Any]) -> Proof:
+    """Write a bundle from the network's present weights and reopen it for a comparison.
+
+    The bundle is made beside ``out`` and takes its place when it has passed.
+
+    Args:
+        shop: configuration, data and network.
+        out: the bundle's directory; an older bundle there is replaced.
+        facts: added to the provenance.
+
+    Raises:
+        ExportError: the bundle cannot be read by the server, or gives something else than torch.
+    """
+    shop.network.eval().to("cpu")
+    fresh = out.with_name(out.name + ".new")
+    if fresh.exists():
+        shutil.rmtree(fresh)
+    (fresh / "heads").mkdir(parents=True)
+    plain = manifest(shop.config, shop.assets, shop.network.encoder.hidden_size)
+    shop.assets.write(fresh)
+    _write_encoder(shop, fresh, plain)
+    for head in plain.heads:
+        save_file(head_tensors(shop.network, head.name), fresh / head.file)
+    whole = replace(plain, provenance={**provenance(shop.config), **facts})
+    (fresh / "MODEL_CARD.md").write_text(model_card(whole), encoding="utf-8")
+    seal_bundle(fresh, whole)
+    proof = _prove(shop, fresh)
+    if out.exists():
+        shutil.rmtree(out)
+    fresh.rename(out)
+    return proof
+
+
+def record_figures(bundle: Path, served: Sequence[Measure], reference: Sequence[Measure]) -> None:
+    """Write measured figures into the manifest and the model card of a bundle."""
+    whole = open_bundle(bundle).manifest
+    heads = tuple(
+        replace(head, figures=tuple(_figure(m) for m in served if m.head == head.name))
+        for head in whole.heads
+    )
+    known = {**whole.provenance, "torch_figures": [asdict(measure) for measure in reference]}
+    whole = replace(whole, heads=heads, provenance=known)
+    (bundle / "MODEL_CARD.md").write_text(model_card(whole), encoding="utf-8")
+    seal_bundle(bundle, whole)
+
+
+def _figure(measure: Measure) -> Figure:
+    return Figure(measure.source, measure.split, measure.metric, round(measure.value, 5))
+
+
+def provenance(config: Config) -> dict[str, Any]:
+    """Where a bundle comes from: configuration, and data sets with their licences."""
+    return {
+        "config": config.path.read_text(encoding="utf-8"),
+        "seed": config.seed,
+        "data_sets": [
+            {
+                "name": source.name,
+                "head": source.head,
+                "licence": source.licence or "not stated",
+                "trained_on": bool(source.train),
+            }
+            for source in config.sources
+        ],
+    }
+
+
+def _write_encoder(shop: Workshop, bundle: Path, plain: Manifest) -> None:
+    graph = trace_encoder(shop.network.encoder)
+    if shop.config.export.precision == "int8":
+        windows = _calibration(shop)
+        graph = quantise(graph, windows, shop.assets.spec.position_offset)
+    ov.save_model(graph, bundle / plain.encoder.file, compress_to_fp16=False)
+
+
+def _calibration(shop: Workshop) -> list[list[Window]]:
+    """Batches of windows of training texts, as many texts from each source."""
+    rng = random.Random(shop.config.seed)
+    encoder = shop.assets.encoder()
+    served = {head.name for head in shop.config.heads if head.export}
+    sources = [s for s in shop.config.sources if s.train and s.head in served]
+    share = max(1, shop.config.export.calibration_samples // len(sources))
+    windows: list[Window] = []
+    for source in sources:
+        examples = shop.data[source.name].train
+        chosen = rng.sample(examples, min(share, len(examples)))
+        windows += [encoder.encode(source_of(example)).windows[0] for example in chosen]
+    rng.shuffle(windows)
+    return _together(windows)
+
+
+def _together(windows: Sequence[Window]) -> list[list[Window]]:
+    batches: list[list[Window]] = [[]]
+    room = _CALIBRATION_TOKENS
+    for window in windows:
+        if batches[-1] and len(window.ids) > room:
+            batches.append([])
+            room = _CALIBRATION_TOKENS
+        batches[-1].append(window)
+        room -= len(window.ids)
+    return batches
+
+
+def _prove(shop: Workshop, bundle: Path) -> Proof:
+    try:
+        served = Model.load(bundle, threads=shop.config.training.threads)
+    except BundleError as error:
+        raise ExportError(f"the server cannot read the exported bundle: {error}") from error
+    texts = _proof_texts(shop)
+    reference = shop.model()
+    cosine = _cosine(shop, served, texts)
+    agreement = {
+        head.name: _agreement(
+            [out for _, out in annotate(served, texts, head.name)],
+            [out for _, out in annotate(reference, texts, head.name)],
+        )
+        for head in served.bundle.heads
+    }
+    served.close()
+    least = _LEAST_COSINE[shop.config.export.precision]
+    if cosine < least:
+        raise ExportError(
+            f"the exported encoder is not the trained one: mean cosine {cosine:.4f}, "
+            f"at least {least} is wanted"
+        )
+    return Proof(len(texts), cosine, agreement)
+
+
+def _proof_texts(shop: Workshop) -> list[Source]:
+    rng = random.Random(shop.config.seed + 1)
+    parts = [shop.data[source.name] for source in shop.config.sources]
+    pool = [example for part in parts for example in (part.dev or part.train)]
+    return [source_of(example) for example in rng.sample(pool, min(_PROOF_TEXTS, len(pool)))]
+
+
+def _cosine(shop: Workshop, served: Model, texts: Sequence[Source]) -> float:
+    reference = TorchEngine(shop.network.encoder, torch.device("cpu"))
+    values = []
+    for text in texts:
+        batch = pack(served.tokenize(text).windows[:1], shop.assets.spec.position_offset)
+        ours = served.engine.infer(batch)[: batch.used].copy()
+        theirs = reference.infer(batch)[: batch.used]
+        product = (ours * theirs).sum(axis=1)
+        norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+        values.append(float((product / np.maximum(norms, 1e-9)).mean()))
+    return float(np.mean(values))
+
+
+def _agreement(served: Sequence[HeadOutput], reference: Sequence[HeadOutput]) -> float:
+    same = [_same(ours, theirs) for ours, theirs in zip(served, reference, strict=True)]
+    return float(np.mean(same))
+
+
+def _same(ours: HeadOutput, theirs: HeadOutput) -> float:
+    if isinstance(ours, ClassificationOutput) and isinstance(theirs, ClassificationOutput):
+        return float(ours.index == theirs.index)
+    if isinstance(ours, SpansOutput) and isinstance(theirs, SpansOutput):
+        key = [(s.first, s.end, s.label) for s in ours.spans]
+        return float(key == [(s.first, s.end, s.label) for s in theirs.spans])
+    assert not isinstance(ours, ClassificationOutput | SpansOutput)  # noqa: S101 - narrows
+    assert not isinstance(theirs, ClassificationOutput | SpansOutput)  # noqa: S101 - narrows
+    return float((ours.tags == theirs.tags).mean())

@@ -1,0 +1,133 @@
+"""Everything that a run is made of: configuration, data, tokenizer, network, hardware."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file
+
+from polyhead_server.bundle import Bundle
+from polyhead_training.assets import load_assets, manifest
+from polyhead_training.checkpoint import BEST
+from polyhead_training.data import load_inputs
+from polyhead_training.errors import TrainingError
+from polyhead_training.evaluation import Measure, measure_source
+from polyhead_training.network import blank_network, build_network
+from polyhead_training.run import Hardware
+from polyhead_training.torch_engine import torch_model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from polyhead_server.model import Model
+    from polyhead_training.assets import Assets
+    from polyhead_training.config import Config
+    from polyhead_training.data import SourceData
+    from polyhead_training.network import MultiTaskNetwork
+
+ENCODER_FOLDER = "encoder"
+"""Part of a run directory with the encoder's configuration and tokenizer."""
+
+EVALUATION_TOKENS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Everything that a run is made of, read and built."""
+
+    config: Config
+    data: Mapping[str, SourceData]
+    assets: Assets
+    network: MultiTaskNetwork
+    hardware: Hardware
+
+    def model(self) -> Model:
+        """The network, in its present state, as a model that annotates."""
+        width = self.network.encoder.hidden_size
+        bundle = Bundle(self.config.path, manifest(self.config, self.assets, width, served=False))
+        return torch_model(
+            self.network,
+            bundle,
+            self.assets.encoder(),
+            self.hardware.device,
+            bf16=self.hardware.bf16,
+        )
+
+    def keep(self, folder: Path) -> None:
+        """Write into a run directory what it takes, besides weights, to build the network again."""
+        self.network.encoder.transformer.config.save_pretrained(folder / ENCODER_FOLDER)
+        self.assets.tokenizer.save_pretrained(folder / ENCODER_FOLDER)
+
+
+def open_workshop(config_path: Path, data: Path, encoder: str | None) -> Workshop:
+    """Read configuration and data, then build the network.
+
+    Args:
+        config_path: the configuration.
+        data: directory that its files are relative to.
+        encoder: hub id or path in place of the configured one.
+
+    Raises:
+        InputError: everything that is wrong with configuration and data.
+        TrainingError: the encoder is not to be had.
+    """
+    config, sources = load_inputs(config_path, data)
+    hardware = choose_hardware(config)
+    name = encoder or config.encoder.model
+    try:
+        assets = load_assets(config, name)
+        network = build_network(config, name).to(hardware.device)
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"the encoder {name!r} cannot be loaded ({type(error).__name__}): give a hub id that "
+            "can be reached, or a directory with its files, by --encoder"
+        ) from error
+    return Workshop(config, sources, assets, network, hardware)
+
+
+def choose_hardware(config: Config) -> Hardware:
+    """CUDA where there is one; bf16 where the hardware computes with it."""
+    if config.training.threads:
+        torch.set_num_threads(config.training.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    wanted = config.training.precision
+    able = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
+    return Hardware(device, bf16=wanted == "bf16" or (wanted == "auto" and able))
+
+
+def _cpu_has_bf16() -> bool:
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001 - no public name
+
+
+def reopen_workshop(config: Config, data: Mapping[str, SourceData], folder: Path) -> Workshop:
+    """Build the trained network of a run directory, without the pretrained weights.
+
+    Raises:
+        TrainingError: the directory holds no weights of such a run.
+    """
+    try:
+        assets = load_assets(config, str(folder / ENCODER_FOLDER))
+        network = blank_network(config, folder / ENCODER_FOLDER)
+        network.load_state_dict(load_file(folder / BEST))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise TrainingError(f"{folder} holds no weights of a run of this configuration") from error
+    hardware = choose_hardware(config)
+    return Workshop(config, data, assets, network.to(hardware.device), hardware)
+
+
+def measure(
+    model: Model, config: Config, data: Mapping[str, SourceData], split: str, *, raw: bool
+) -> list[Measure]:
+    """Figures of every source that has the part and whose head the model has."""
+    heads = {head.name for head in model.bundle.heads}
+    found: list[Measure] = []
+    for source in config.sources:
+        examples = getattr(data[source.name], split)
+        if examples and source.head in heads:
+            found += measure_source(
+                model, source, split, examples, raw=raw, batch_tokens=EVALUATION_TOKENS
+            )
+    return found
