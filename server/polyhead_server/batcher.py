@@ -12,7 +12,7 @@ import contextlib
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol
 
 from polyhead_server.errors import (
     DeadlineExceededError,
@@ -150,6 +150,15 @@ class Batcher(Generic[Item, Output]):
                 timer.cancel()
             self._leave(call)
 
+    def ensure_room(self) -> None:
+        """Refuse a call before any work is done for it, where not even one token would enter.
+
+        Raises:
+            QueueFullError: there is no room.
+        """
+        if not self._has_room(1):
+            self._refuse(1)
+
     async def drain(self, limit: float) -> bool:
         """Take no more work, and finish what was admitted.
 
@@ -197,10 +206,13 @@ class Batcher(Generic[Item, Output]):
         elif self._has_room(call.tokens):
             self._waiting.add(call, items)
         else:
-            self._observer.shed("queue_full")
-            raise QueueFullError(self._retry_after(call.tokens))
+            self._refuse(call.tokens)
         self._calls.add(call)
         self._idle.clear()
+
+    def _refuse(self, tokens: int) -> NoReturn:
+        self._observer.shed("queue_full")
+        raise QueueFullError(self._retry_after(tokens))
 
     def _has_room(self, tokens: int) -> bool:
         waiting = self._waiting.tokens

@@ -1,0 +1,256 @@
+"""What all calls have in common, in one `with`: identity, deadline, metrics, logs, errors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import math
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self
+
+import grpc
+import structlog
+
+from polyhead_server.errors import (
+    DeadlineExceededError,
+    InternalError,
+    RequestError,
+    UnauthenticatedError,
+)
+from polyhead_server.wire_errors import DETAILS_KEY, code_of, status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from polyhead_server.annotator import Annotated
+    from polyhead_server.metrics import Metrics
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+REQUEST_ID_KEY = "x-request-id"
+
+_log = structlog.get_logger(__name__)
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method of a service, as the metrics name it."""
+
+    kind: str
+    """unary or bidi_stream."""
+    service: str
+    name: str
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """Values of grpc_type, grpc_service and grpc_method."""
+        return (self.kind, self.service, self.name)
+
+
+class Calls:
+    """Opens calls, and knows how many are under way.
+
+    Args:
+        metrics: where calls are counted.
+        default_deadline: seconds for a call whose client sets none.
+        tokens: bearer tokens that are let in; None for everybody.
+        access_log: write a line for each call.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        default_deadline: float = math.inf,
+        tokens: frozenset[str] | None = None,
+        access_log: bool = False,
+    ) -> None:
+        self.metrics = metrics
+        self.default_deadline = default_deadline
+        self.access_log = access_log
+        self.draining = False
+        self._tokens = None if tokens is None else [token.encode() for token in tokens]
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stops: dict[object, Callable[[], object]] = {}
+
+    def open(self, context: Context, method: Method) -> Call:
+        """A call, to be used with `with`."""
+        return Call(self, context, method)
+
+    @contextlib.contextmanager
+    def on_drain(self, stop: Callable[[], object]) -> Any:
+        """Have `stop` called when draining begins, at once where it has begun."""
+        key = object()
+        self._stops[key] = stop
+        if self.draining:
+            stop()
+        try:
+            yield
+        finally:
+            del self._stops[key]
+
+    def drain(self) -> None:
+        """Ask long calls to come to an end."""
+        self.draining = True
+        for stop in tuple(self._stops.values()):
+            stop()
+
+    async def idle(self, limit: float) -> bool:
+        """Wait until no call is under way, `limit` seconds at most; whether it came to that."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), limit)
+        return self._idle.is_set()
+
+    def lets_in(self, authorization: str) -> bool:
+        """Whether a caller with this authorization header may call."""
+        if self._tokens is None:
+            return True
+        scheme, _, token = authorization.partition(" ")
+        given = token.strip().encode()
+        matches = [hmac.compare_digest(given, known) for known in self._tokens]
+        return scheme.lower() == "bearer" and any(matches)
+
+    def begun(self) -> None:
+        """A call has begun."""
+        self._under_way += 1
+        self._idle.clear()
+        self.metrics.in_flight.inc()
+
+    def ended(self) -> None:
+        """A call has ended."""
+        self.metrics.in_flight.dec()
+        self._under_way -= 1
+        if self._under_way == 0:
+            self._idle.set()
+
+
+class Call:
+    """One call under way. Its `with` swallows every error and makes it the call's status.
+
+    Attributes:
+        request_id: the caller's name for the call, or ours.
+        documents: documents answered, for the access log.
+        tokens: their tokens, for the access log.
+    """
+
+    def __init__(self, calls: Calls, context: Context, method: Method) -> None:
+        self._calls = calls
+        self._context = context
+        self._method = method
+        self._metadata = {k: v for k, v in context.invocation_metadata() or () if type(v) is str}
+        self._start = time.perf_counter()
+        self.request_id = _request_id(self._metadata.get(REQUEST_ID_KEY, ""))
+        self.documents = 0
+        self.tokens = 0
+
+    async def greet(self) -> None:
+        """Send the request id, and check that the caller may call.
+
+        Raises:
+            UnauthenticatedError: the caller may not.
+        """
+        await self._context.send_initial_metadata(((REQUEST_ID_KEY, self.request_id),))
+        if not self._calls.lets_in(self._metadata.get("authorization", "")):
+            raise UnauthenticatedError("a valid bearer token is needed")
+
+    def deadline(self, default: float | None = None) -> float:
+        """Event loop time at which the client, or else `default` seconds, puts an end to it."""
+        seconds = self._context.time_remaining()
+        if seconds is None:
+            seconds = self._calls.default_deadline if default is None else default
+        return asyncio.get_running_loop().time() + seconds
+
+    def count(self, annotated: Annotated) -> None:
+        """Take an answer into the access log's count."""
+        for outcome in annotated.outcomes:
+            if not isinstance(outcome, RequestError):
+                self.documents += 1
+                self.tokens += outcome.document.tokens
+
+    def received(self) -> None:
+        """A message was received."""
+        self._calls.metrics.received.labels(*self._method.labels).inc()
+
+    def sent(self) -> None:
+        """A message was sent."""
+        self._calls.metrics.sent.labels(*self._method.labels).inc()
+
+    def __enter__(self) -> Self:
+        structlog.contextvars.bind_contextvars(request_id=self.request_id)
+        self._calls.metrics.started.labels(*self._method.labels).inc()
+        self._calls.begun()
+        return self
+
+    def __exit__(
+        self,
+        _: type[BaseException] | None,
+        error: BaseException | None,
+        __: TracebackType | None,
+    ) -> bool:
+        code = self._end(error)
+        seconds = time.perf_counter() - self._start
+        metrics = self._calls.metrics
+        metrics.handled.labels(*self._method.labels, _go_name(code)).inc()
+        metrics.seconds.labels(*self._method.labels).observe(seconds)
+        self._calls.ended()
+        if self._calls.access_log:
+            self._log_access(code, seconds)
+        return error is not None and not isinstance(error, asyncio.CancelledError)
+
+    def _end(self, error: BaseException | None) -> grpc.StatusCode:
+        if error is None:
+            return grpc.StatusCode.OK
+        if isinstance(error, asyncio.CancelledError) or self._context.cancelled():
+            late = self._context.time_remaining() == 0
+            return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+        known = told(error)
+        status = status_of(known, self.request_id)
+        self._context.set_code(code_of(known))
+        self._context.set_details(status.message)
+        self._context.set_trailing_metadata(((DETAILS_KEY, status.SerializeToString()),))
+        return code_of(known)
+
+    def _log_access(self, code: grpc.StatusCode, seconds: float) -> None:
+        _log.info(
+            "call",
+            method=self._method.name,
+            status=code.name,
+            documents=self.documents,
+            tokens=self.tokens,
+            seconds=round(seconds, 6),
+        )
+
+
+def told(error: BaseException) -> RequestError:
+    """The error that a caller is told. A fault of ours is logged, and told as INTERNAL only."""
+    if isinstance(error, InternalError):
+        _log.error("internal_error", exc_info=error.__cause__ or error)
+        return error
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, TimeoutError):
+        return DeadlineExceededError("the deadline passed")
+    _log.error("internal_error", exc_info=error)
+    return InternalError()
+
+
+def _request_id(given: str) -> str:
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+@cache
+def _go_name(code: grpc.StatusCode) -> str:
+    """The code as Go spells it, which is what dashboards ask for: ResourceExhausted."""
+    if code is grpc.StatusCode.CANCELLED:
+        return "Canceled"
+    name: str = code.name
+    return name if name == "OK" else "".join(part.capitalize() for part in name.split("_"))

@@ -1,0 +1,146 @@
+"""What the contract asks of a request, checked before any work is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import regex
+
+from polyhead_server.errors import Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from polyhead_server.encoding import Source
+
+EVERY_TASK = "*"
+
+_VISIBLE = regex.compile(r"[^\s\p{Z}\p{Cc}\p{Cf}\p{Cs}]")
+_SHOWN_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one request."""
+
+    max_documents: int
+    max_text_chars: int
+    max_request_chars: int
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a request names its documents in errors."""
+
+    container: str
+    """Field with the documents, or items."""
+    inner: str
+    """What leads from an entry of it to the document, such as `.document`."""
+
+    def path(self, index: int) -> str:
+        """Path of one document."""
+        return f"{self.container}[{index}]{self.inner}"
+
+
+DOCUMENTS = Form("documents", "")
+ITEMS = Form("items", ".document")
+
+
+def chars(source: Source | None) -> int:
+    """Code points of a document; words count as joined by one space each."""
+    if source is None:
+        return 0
+    if isinstance(source, str):
+        return len(source)
+    return sum(map(len, source)) + max(0, len(source) - 1)
+
+
+def wanted_tasks(tasks: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """The tasks asked for, with "*" spelled out. They must have been checked."""
+    return tuple(known) if EVERY_TASK in tasks else tuple(tasks)
+
+
+def check_tasks(tasks: Sequence[str], known: Mapping[str, object]) -> Iterator[Violation]:
+    """Find what is wrong with the tasks asked for."""
+    if not tasks:
+        yield Violation("tasks", f"must hold at least one of {_listed(known)}, or {EVERY_TASK!r}")
+    seen: set[str] = set()
+    for index, task in enumerate(tasks):
+        field = f"tasks[{index}]"
+        if task in seen:
+            yield Violation(field, f"{_shown(task)} is asked for twice")
+        elif task == EVERY_TASK and len(tasks) > 1:
+            yield Violation(field, f"{EVERY_TASK!r} must stand alone")
+        elif task != EVERY_TASK and task not in known:
+            yield Violation(field, f"{_shown(task)} is not one of {_listed(known)}")
+        seen.add(task)
+
+
+def check_size(sizes: Sequence[int], form: Form, limits: Limits) -> Iterator[Violation]:
+    """Find what is wrong with the number and total size of the documents."""
+    if not sizes:
+        yield Violation(form.container, "must hold at least one")
+    if len(sizes) > limits.max_documents:
+        yield Violation(
+            form.container, f"holds {len(sizes)}, more than the limit of {limits.max_documents}"
+        )
+    total = sum(sizes)
+    fits_alone = max(sizes, default=0) <= limits.max_text_chars
+    if fits_alone and total > limits.max_request_chars:
+        yield Violation(
+            form.container,
+            f"has {total} code points, more than the limit of {limits.max_request_chars}",
+        )
+
+
+def check_source(
+    source: Source | None, size: int, path: str, limits: Limits
+) -> Iterator[Violation]:
+    """Find what is wrong with one document.
+
+    Args:
+        source: the document; None where neither text nor words were given.
+        size: its code points.
+        path: path of its field.
+        limits: the bounds.
+    """
+    if source is None:
+        yield Violation(f"{path}.source", "text or words must be given")
+        return
+    field = f"{path}.text" if isinstance(source, str) else f"{path}.words.words"
+    if size > limits.max_text_chars:
+        yield Violation(
+            field, f"has {size} code points, more than the limit of {limits.max_text_chars}"
+        )
+    elif isinstance(source, str):
+        yield from _check_text(source, field)
+    else:
+        yield from _check_words(source, field)
+
+
+def no_words(source: Source, path: str) -> Violation:
+    """The violation of a document in which no word is found."""
+    field = f"{path}.text" if isinstance(source, str) else f"{path}.words.words"
+    return Violation(field, "must hold at least one word of visible characters")
+
+
+def _check_text(text: str, field: str) -> Iterator[Violation]:
+    if not _VISIBLE.search(text):
+        yield Violation(field, "must hold at least one word of visible characters")
+
+
+def _check_words(words: tuple[str, ...], field: str) -> Iterator[Violation]:
+    if not words:
+        yield Violation(field, "must hold at least one word")
+    for index, word in enumerate(words):
+        if not (word.isalnum() or _VISIBLE.search(word)):
+            yield Violation(f"{field}[{index}]", "must hold at least one visible character")
+
+
+def _listed(known: Mapping[str, object]) -> str:
+    return ", ".join(repr(name) for name in known)
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= _SHOWN_NAME else name[:_SHOWN_NAME] + "...")

@@ -1,0 +1,128 @@
+"""The command line: `polyhead-server serve` and `polyhead-server inspect`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from polyhead_server import options
+from polyhead_server.bundle import open_bundle
+from polyhead_server.errors import PolyheadError, SettingsError
+from polyhead_server.logs import configure_logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from polyhead_server.bundle import Bundle
+    from polyhead_server.settings import Settings
+
+_WRONG_USE = 2
+_NOT_DRAINED = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0 where all went well, 1 where a drain did not finish in time, 2 where settings, a bundle or
+        the machine do not allow it.
+    """
+    parsed = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = parsed.command
+    try:
+        return command(parsed)
+    except SettingsError as error:
+        return _complain(error.problems)
+    except PolyheadError as error:
+        return _complain([str(error)])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="polyhead-server", description=__doc__)
+    parser.add_argument("--version", action="version", version=version("polyhead-server"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve",
+        help="serve a bundle over gRPC",
+        description="Serves a bundle over gRPC until SIGTERM or SIGINT. Each flag can be given as "
+        "the environment variable in brackets, too; the flag counts.",
+        allow_abbrev=False,
+    )
+    options.add_flags(serve)
+    serve.set_defaults(command=_serve)
+    inspect = commands.add_parser("inspect", help="verify a bundle and show what is in it")
+    inspect.add_argument("bundle", type=Path, help="folder of the bundle")
+    inspect.set_defaults(command=_inspect)
+    return parser
+
+
+def _complain(problems: Sequence[str]) -> int:
+    for problem in problems:
+        sys.stderr.write(f"polyhead-server: {problem}\n")
+    return _WRONG_USE
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    settings = options.read(vars(parsed), os.environ)
+    configure_logs(settings.log_format, settings.log_level)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        drained = runner.run(_run(settings))
+    return 0 if drained else _NOT_DRAINED
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    with contextlib.suppress(ImportError):
+        import uvloop  # noqa: PLC0415 - not to be had on every system
+
+        return uvloop.new_event_loop
+    return None
+
+
+async def _run(settings: Settings) -> bool:
+    from polyhead_server.lifecycle import start_server  # noqa: PLC0415 - slow to import
+
+    stop = asyncio.Event()
+    _on_signals(stop)
+    server = await start_server(settings)
+    print(server.ready, flush=True)  # noqa: T201 - the one line that others wait for
+    await stop.wait()
+    return await server.stop()
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    """Let the first SIGTERM or SIGINT set `stop`, and the second end the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: int) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+
+
+def _inspect(parsed: argparse.Namespace) -> int:
+    bundle = open_bundle(parsed.bundle)
+    console = Console()
+    console.print(f"{bundle.name} {bundle.version}: every file has its digest", highlight=False)
+    console.print(_heads_table(bundle))
+    return 0
+
+
+def _heads_table(bundle: Bundle) -> Table:
+    table = Table("head", "kind", "labels", "figures", box=None, pad_edge=False)
+    for head in bundle.heads:
+        figures = [f"{f.data_set} {f.split} {f.metric} {f.value:.4f}" for f in head.figures]
+        table.add_row(head.name, head.kind, " ".join(head.labels), "\n".join(figures))
+    return table

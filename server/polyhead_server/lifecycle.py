@@ -1,0 +1,225 @@
+"""A server's life, in order: bind, load, warm, serve; then refuse, drain, close."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from polyhead_server.annotator import Annotator
+from polyhead_server.batcher import Batcher, Bounds
+from polyhead_server.calls import Calls
+from polyhead_server.checks import Limits
+from polyhead_server.cpus import usable_cpus
+from polyhead_server.errors import StartError
+from polyhead_server.metrics import Metrics, MetricsPort
+from polyhead_server.model import Model
+from polyhead_server.security import bearer_tokens, tls_credentials
+from polyhead_server.service import SERVICE, AnnotationService
+
+if TYPE_CHECKING:
+    from polyhead_server.model import Job, WindowOutput
+    from polyhead_server.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+_BULK_BATCHES = 8
+"""Batches that bulk work keeps waiting: enough to keep the engine busy, short to wait behind."""
+_LAST_WORDS_SECONDS = 1.0
+"""Time for calls that a drain gave up to be told so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a server says about itself when it is ready."""
+
+    address: str
+    bundle: str
+    bundle_version: str
+    tasks: tuple[str, ...]
+    metrics: str | None
+    """URL of the metrics; None where none are served."""
+
+    def __str__(self) -> str:
+        metrics = f" metrics {self.metrics}" if self.metrics else ""
+        heads = ",".join(self.tasks)
+        return (
+            f"polyhead ready on {self.address} bundle {self.bundle} {self.bundle_version} "
+            f"heads {heads}{metrics}"
+        )
+
+
+class Server:
+    """A running server, made by `start_server`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        grpc_server: grpc.aio.Server,
+        model: Model,
+        metrics: Metrics,
+        metrics_port: MetricsPort | None,
+        address: str,
+    ) -> None:
+        self.metrics = metrics
+        self._settings = settings
+        self._grpc = grpc_server
+        self._model = model
+        self._metrics_port = metrics_port
+        self._health = health.aio.HealthServicer()
+        self._batcher = _batcher(settings, model, metrics)
+        self._calls = Calls(
+            metrics,
+            default_deadline=settings.default_deadline,
+            tokens=bearer_tokens(settings.token_file),
+            access_log=settings.access_log,
+        )
+        self._annotator = Annotator(model, self._batcher, limits=_limits(settings), metrics=metrics)
+        self.ready = Ready(
+            address=address,
+            bundle=model.bundle.name,
+            bundle_version=model.bundle.version,
+            tasks=tuple(head.name for head in model.bundle.heads),
+            metrics=metrics_port.url if metrics_port else None,
+        )
+
+    async def serve(self) -> None:
+        """Begin to answer calls."""
+        self._batcher.start()
+        service = AnnotationService(
+            self._annotator, self._calls, stream_items=self._settings.stream_items
+        )
+        self._grpc.add_generic_rpc_handlers((service.handlers(),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._grpc)
+        await self._grpc.start()
+        for name in (health.OVERALL_HEALTH, SERVICE):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self) -> bool:
+        """Drain and close.
+
+        Returns:
+            Whether all calls under way were finished within the limit.
+        """
+        limit = self._settings.drain_seconds
+        end = time.monotonic() + limit
+        _log.info("draining", limit=limit)
+        await self._health.enter_graceful_shutdown()
+        refusing = asyncio.create_task(self._grpc.stop(limit + _LAST_WORDS_SECONDS))
+        self._calls.drain()
+        drained = await self._calls.idle(limit)
+        await self._batcher.drain(max(0.0, end - time.monotonic()))
+        await self._batcher.close()
+        await self._calls.idle(_LAST_WORDS_SECONDS)
+        await self._grpc.stop(None)
+        await refusing
+        self._annotator.close()
+        if self._metrics_port is not None:
+            self._metrics_port.close()
+        self._model.close()
+        _log.info("stopped", drained=drained)
+        return drained
+
+
+async def start_server(settings: Settings) -> Server:
+    """Start a server.
+
+    Raises:
+        BundleError: the bundle cannot be served.
+        StartError: a port or a file that it needs cannot be had.
+    """
+    grpc_server = _grpc_server(settings)
+    port = _bind(grpc_server, settings)
+    metrics = Metrics()
+    metrics_port = None
+    try:
+        if settings.metrics_port >= 0:
+            metrics_port = MetricsPort(
+                metrics.registry, settings.metrics_host, settings.metrics_port
+            )
+        model = await asyncio.to_thread(_load, settings)
+        address = f"{settings.host}:{port}"
+        server = Server(settings, grpc_server, model, metrics, metrics_port, address)
+        await server.serve()
+    except BaseException:
+        await grpc_server.stop(None)
+        if metrics_port is not None:
+            metrics_port.close()
+        raise
+    _log.info("ready", **{name: getattr(server.ready, name) for name in Ready.__slots__})
+    return server
+
+
+def _load(settings: Settings) -> Model:
+    """Load the bundle and run every batch length once, so that no caller meets a slow first run."""
+    threads = settings.threads or usable_cpus()
+    start = time.monotonic()
+    model = Model.load(settings.bundle, threads=threads)
+    _log.info("loaded", bundle=model.bundle.name, version=model.bundle.version, threads=threads)
+    most = max(settings.batch_tokens, model.bundle.manifest.tokenizer.max_tokens)
+    model.warm(most, lambda done, of: _log.debug("warming", done=done, of=of))
+    _log.info("warm", seconds=round(time.monotonic() - start, 3))
+    return model
+
+
+def _batcher(settings: Settings, model: Model, metrics: Metrics) -> Batcher[Job, WindowOutput]:
+    bounds = Bounds(
+        batch_tokens=settings.batch_tokens,
+        queue_tokens=settings.queue_tokens,
+        bulk_tokens=_BULK_BATCHES * settings.batch_tokens,
+    )
+    batcher = Batcher(model.run, observer=metrics, bounds=bounds)
+    metrics.watch_queue(lambda: batcher.waiting_items, lambda: batcher.waiting_tokens)
+    metrics.describe(version("polyhead-server"), model.bundle.name, model.bundle.version)
+    return batcher
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        max_documents=settings.max_documents,
+        max_text_chars=settings.max_text_chars,
+        max_request_chars=settings.max_request_chars,
+    )
+
+
+def _grpc_server(settings: Settings) -> grpc.aio.Server:
+    options: list[tuple[str, int]] = [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+    if settings.max_connection_age > 0:
+        age = int(settings.max_connection_age * 1000)
+        grace = int(settings.default_deadline * 1000)
+        options += [
+            ("grpc.max_connection_age_ms", age),
+            ("grpc.max_connection_age_grace_ms", grace),
+        ]
+    return grpc.aio.server(options=options)
+
+
+def _bind(server: grpc.aio.Server, settings: Settings) -> int:
+    address = f"{settings.host}:{settings.port}"
+    credentials = tls_credentials(settings)
+    try:
+        if credentials is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, credentials)
+    except RuntimeError:
+        raise StartError(
+            f"cannot listen on {address}: the port is in use or the address is not ours"
+        ) from None

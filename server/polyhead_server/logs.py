@@ -1,0 +1,45 @@
+"""Structured logs on standard error: JSON for machines, colours for people, never user text."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from polyhead_server.settings import LogFormat, LogLevel
+
+
+def configure_logs(form: LogFormat, level: LogLevel, stream: TextIO | None = None) -> None:
+    """Set structlog up for the process.
+
+    Args:
+        form: json, console, or auto for console on a terminal.
+        level: least severe level that is written.
+        stream: where to write; standard error by default.
+    """
+    out = stream or sys.stderr
+    console = form == "console" or (form == "auto" and out.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *_renderers(console=console, colours=out.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _renderers(*, console: bool, colours: bool) -> list[Any]:
+    # Tracebacks are plain: the rich ones show local variables, and with them user text.
+    if console:
+        plain = structlog.dev.plain_traceback
+        return [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain)]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

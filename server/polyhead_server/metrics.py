@@ -1,0 +1,157 @@
+"""Prometheus metrics, all on one object with its own registry, and the port that serves them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    start_http_server,
+)
+
+from polyhead_server.errors import StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from threading import Thread
+    from wsgiref.simple_server import WSGIServer
+
+    from polyhead_server.worker import Ran
+
+SECONDS = (
+    *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025),
+    *(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+"""Histogram bounds for times: a short text takes half a millisecond, a full queue seconds."""
+
+_TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_TOKENS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
+_CALL = ("grpc_type", "grpc_service", "grpc_method")
+
+
+class Metrics:
+    """Every collector of the server.
+
+    Args:
+        registry: where to register; a fresh one by default.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        counter, histogram, gauge = self._counter, self._histogram, self._gauge
+        self.started = counter("grpc_server_started_total", "Calls begun.", _CALL)
+        self.handled = counter(
+            "grpc_server_handled_total", "Calls ended, by status.", (*_CALL, "grpc_code")
+        )
+        self.seconds = histogram("grpc_server_handling_seconds", "Time of calls.", SECONDS, _CALL)
+        self.received = counter("grpc_server_msg_received_total", "Messages received.", _CALL)
+        self.sent = counter("grpc_server_msg_sent_total", "Messages sent.", _CALL)
+        self.in_flight = gauge("polyhead_in_flight", "Calls under way.")
+        self.documents = counter("polyhead_documents_total", "Documents annotated.")
+        self.windows = counter("polyhead_windows_total", "Encoder windows of those documents.")
+        self._queue_texts = gauge("polyhead_queue_texts", "Windows that wait for the encoder.")
+        self._queue_tokens = gauge("polyhead_queue_tokens", "Tokens that wait for the encoder.")
+        self._batch_texts = histogram("polyhead_batch_texts", "Windows in a batch.", _TEXTS)
+        self._batch_tokens = histogram("polyhead_batch_tokens", "Tokens in a batch.", _TOKENS)
+        self._wasted = counter("polyhead_wasted_tokens_total", "Tokens that only filled batches.")
+        self._failed = counter("polyhead_failed_batches_total", "Batches that failed.")
+        self._shed = counter("polyhead_shed_total", "Calls refused for want of room.", ("reason",))
+        self._cancelled = counter("polyhead_cancelled_total", "Calls given up by the caller.")
+        self._expired = counter("polyhead_expired_total", "Calls whose deadline passed.")
+        self._build = gauge(
+            "polyhead_build_info", "Always 1.", ("version", "bundle", "bundle_version")
+        )
+        stages = histogram(
+            "polyhead_stage_seconds",
+            "Time in a stage: tokenize and queue of a request, encode and heads of a batch.",
+            SECONDS,
+            ("stage",),
+        )
+        self._tokenize, self._queue, self._encode, self._heads = (
+            stages.labels(stage) for stage in ("tokenize", "queue", "encode", "heads")
+        )
+        for reason in ("queue_full", "draining"):
+            self._shed.labels(reason)
+
+    def describe(self, version: str, bundle: str, bundle_version: str) -> None:
+        """Say what is running."""
+        self._build.clear()
+        self._build.labels(version, bundle, bundle_version).set(1)
+
+    def watch_queue(self, texts: Callable[[], float], tokens: Callable[[], float]) -> None:
+        """Read the size of the queue whenever the metrics are read."""
+        self._queue_texts.set_function(texts)
+        self._queue_tokens.set_function(tokens)
+
+    def stages(self, tokenize: float, queue: float) -> None:
+        """A request was tokenised and has waited; seconds."""
+        self._tokenize.observe(tokenize)
+        self._queue.observe(queue)
+
+    def batch(self, run: Ran[Any], items: int) -> None:
+        """A batch went through the engine."""
+        self._encode.observe(run.encode_seconds)
+        self._heads.observe(run.heads_seconds)
+        self._batch_texts.observe(items)
+        self._batch_tokens.observe(run.tokens)
+        self._wasted.inc(run.wasted_tokens)
+
+    def failed(self) -> None:
+        """The engine failed on a batch."""
+        self._failed.inc()
+
+    def shed(self, reason: str) -> None:
+        """A call was refused."""
+        self._shed.labels(reason).inc()
+
+    def cancelled(self) -> None:
+        """A caller went away."""
+        self._cancelled.inc()
+
+    def expired(self) -> None:
+        """A deadline passed."""
+        self._expired.inc()
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, bounds: tuple[float, ...], labels: tuple[str, ...] = ()
+    ) -> Histogram:
+        return Histogram(name, text, labels, registry=self.registry, buckets=bounds)
+
+
+class MetricsPort:
+    """Serves a registry over HTTP from a thread of its own.
+
+    Args:
+        registry: what to serve.
+        host: address to listen on.
+        port: port to listen on; 0 for any free one.
+
+    Raises:
+        StartError: the port cannot be had.
+    """
+
+    def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._server: WSGIServer
+        self._thread: Thread
+        try:
+            self._server, self._thread = start_http_server(port, host, registry)
+        except OSError as error:
+            raise StartError(f"cannot serve metrics on {host}:{port}: {error.strerror}") from None
+        self.url = f"http://{host}:{self._server.server_port}/metrics"
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,135 @@
+"""Request messages from bytes, without an exception: what is wrong with them becomes data.
+
+gRPC answers INTERNAL where a message cannot be decoded. Bytes that are not UTF-8 are the caller's
+mistake, though, and one bad item of a stream must not harm the others. So a message that does not
+decode is read again with a twin of its type in which every string is bytes; the strings at fault
+are named and emptied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from polyhead_server.errors import Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from google.protobuf.descriptor import Descriptor
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+_NOT_UTF8 = "is not valid UTF-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[MessageT]):
+    """A request message, and what was wrong with its bytes."""
+
+    message: MessageT
+    violations: tuple[Violation, ...] = ()
+    """The strings that are not UTF-8; they are empty in the message."""
+    malformed: bool = False
+    """The bytes are no message of this type at all; the message is empty."""
+
+
+class Decoder(Generic[MessageT]):
+    """Decodes messages of one type; never raises.
+
+    Args:
+        message_type: the generated class.
+    """
+
+    def __init__(self, message_type: type[MessageT]) -> None:
+        self._type = message_type
+        self._twin = _twin(cast("Descriptor", message_type.DESCRIPTOR))
+
+    def __call__(self, data: bytes) -> Received[MessageT]:
+        """Decode one message."""
+        try:
+            return Received(self._type.FromString(data))
+        except DecodeError:
+            return self._mend(data)
+
+    def _mend(self, data: bytes) -> Received[MessageT]:
+        try:
+            twin = self._twin.FromString(data)
+            paths = list(_blank_bad_text(twin, ""))
+            message = self._type.FromString(twin.SerializeToString())
+        except DecodeError:
+            name = self._type.DESCRIPTOR.full_name
+            violation = Violation("message", f"is not a valid {name} in protobuf encoding")
+            return Received(self._type(), (violation,), malformed=True)
+        return Received(message, tuple(Violation(path, _NOT_UTF8) for path in paths))
+
+
+def _blank_bad_text(message: Message, prefix: str) -> Iterator[str]:
+    """Empty every value that is not UTF-8, and give its path."""
+    for field, value in message.ListFields():
+        path = prefix + field.name
+        if field.message_type is not None:
+            parts = enumerate(value) if field.is_repeated else [(None, value)]
+            for index, part in parts:
+                yield from _blank_bad_text(part, f"{_at(path, index)}.")
+        elif field.type == field.TYPE_BYTES:
+            yield from _blank_bad_values(message, field.name, value, path)
+
+
+def _blank_bad_values(message: Message, name: str, value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, bytes):
+        if not _is_utf8(value):
+            setattr(message, name, b"")
+            yield path
+        return
+    for index, part in enumerate(value):
+        if not _is_utf8(part):
+            value[index] = b""
+            yield _at(path, index)
+
+
+def _at(path: str, index: int | None) -> str:
+    return path if index is None else f"{path}[{index}]"
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _twin(descriptor: Descriptor) -> type[Message]:
+    """The same message type with bytes for strings and numbers for enums."""
+    file = FileDescriptorProto(name="twin.proto", package=descriptor.file.package, syntax="proto3")
+    for part in _reachable(descriptor, {}).values():
+        twin = file.message_type.add()
+        part.CopyToProto(twin)
+        for field in twin.field:
+            _loosen(field)
+    pool = DescriptorPool()
+    pool.Add(file)
+    return GetMessageClass(pool.FindMessageTypeByName(descriptor.full_name))
+
+
+def _reachable(descriptor: Descriptor, seen: dict[str, Descriptor]) -> dict[str, Descriptor]:
+    if descriptor.full_name not in seen:
+        seen[descriptor.full_name] = descriptor
+        for field in descriptor.fields:
+            if field.message_type is not None:
+                _reachable(field.message_type, seen)
+    return seen
+
+
+def _loosen(field: FieldDescriptorProto) -> None:
+    if field.type == FieldDescriptorProto.TYPE_STRING:
+        field.type = FieldDescriptorProto.TYPE_BYTES
+    elif field.type == FieldDescriptorProto.TYPE_ENUM:
+        field.type = FieldDescriptorProto.TYPE_INT32
+        field.ClearField("type_name")

@@ -1,0 +1,131 @@
+"""Every setting of the server, in one frozen object. Nothing below the command line reads more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from polyhead_server.errors import SettingsError
+
+DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "default"
+
+LogFormat = Literal["auto", "json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+_LAST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the server is told.
+
+    The flag of `max_documents` is --max-documents, its environment variable POLYHEAD_MAX_DOCUMENTS;
+    a flag beats the environment, which beats the default. The sentence below each field is
+    what `polyhead-server serve --help` shows.
+    """
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 or [::] for all."""
+    port: int = 50_051
+    """Port of the gRPC server; 0 takes any free one."""
+    metrics_host: str = "127.0.0.1"
+    """Address on which Prometheus metrics are served."""
+    metrics_port: int = 9_464
+    """Port on which Prometheus metrics are served; 0 takes any free one, -1 serves none."""
+    bundle: Path = DEFAULT_BUNDLE
+    """Folder of the bundle to serve."""
+    threads: int = 0
+    """Threads of the encoder; 0 takes the processors that affinity and container quota allow."""
+    batch_tokens: int = 256
+    """Tokens in one encoder batch; a longer window runs alone."""
+    queue_tokens: int = 65_536
+    """Tokens that may wait for the encoder; calls beyond that are refused with RetryInfo."""
+    max_documents: int = 1_024
+    """Documents in one request."""
+    max_text_chars: int = 100_000
+    """Code points in one document."""
+    max_request_chars: int = 1_000_000
+    """Code points in all documents of one request together."""
+    max_message_bytes: int = 8_388_608
+    """Bytes in one request message."""
+    max_concurrent_streams: int = 1_024
+    """Calls under way on one connection."""
+    max_connection_age: float = 0.0
+    """Seconds after which clients are told to connect anew, and so find new servers; 0 never."""
+    default_deadline: float = 30.0
+    """Seconds that a single call may take where the client sets no deadline."""
+    stream_items: int = 2_048
+    """Items of one stream that the server holds before it stops reading."""
+    drain_seconds: float = 20.0
+    """Seconds to finish work under way after SIGTERM or SIGINT; what is left then is refused."""
+    log_format: LogFormat = "auto"
+    """Form of the log on standard error; auto is console on a terminal, else json."""
+    log_level: LogLevel = "info"
+    """Least severe level that is logged."""
+    access_log: bool = False
+    """Log one line for each call: method, status, documents, tokens, seconds; never text."""
+    tls_cert: Path | None = None
+    """PEM file with the server's certificate chain; turns TLS on, together with the key."""
+    tls_key: Path | None = None
+    """PEM file with the certificate's private key."""
+    tls_client_ca: Path | None = None
+    """PEM file with the authorities of client certificates, which then are required."""
+    token_file: Path | None = None
+    """File with the bearer tokens that callers may use, one a line; no file lets everybody in."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            *self._port_problems(),
+            *self._size_problems(),
+            *self._file_problems(),
+        ]
+        if problems:
+            raise SettingsError(problems)
+
+    def _port_problems(self) -> list[str]:
+        problems = []
+        if not 0 <= self.port <= _LAST_PORT:
+            problems.append(f"port: {self.port} is not from 0 to {_LAST_PORT}")
+        if not -1 <= self.metrics_port <= _LAST_PORT:
+            problems.append(f"metrics_port: {self.metrics_port} is not from -1 to {_LAST_PORT}")
+        taken = self.port == self.metrics_port and self.port > 0
+        if taken and self.host == self.metrics_host:
+            problems.append(f"metrics_port: {self.metrics_port} is the port of the gRPC server")
+        return problems
+
+    def _size_problems(self) -> list[str]:
+        least = {
+            "threads": 0,
+            "batch_tokens": 1,
+            "queue_tokens": 1,
+            "max_documents": 1,
+            "max_text_chars": 1,
+            "max_request_chars": 1,
+            "max_message_bytes": 1,
+            "max_concurrent_streams": 1,
+            "max_connection_age": 0,
+            "stream_items": 1,
+            "drain_seconds": 0,
+        }
+        problems = [
+            f"{name}: {getattr(self, name)} is less than {bound}"
+            for name, bound in least.items()
+            if not getattr(self, name) >= bound
+        ]
+        if not self.default_deadline > 0:
+            problems.append(f"default_deadline: {self.default_deadline} is not above 0")
+        return problems
+
+    def _file_problems(self) -> list[str]:
+        problems = [
+            f"{name}: there is no file {file}"
+            for name in ("tls_cert", "tls_key", "tls_client_ca", "token_file")
+            if (file := getattr(self, name)) is not None and not file.is_file()
+        ]
+        if (self.tls_cert is None) != (self.tls_key is None):
+            missing = "tls_key" if self.tls_key is None else "tls_cert"
+            problems.append(f"{missing}: certificate and key must be given together")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            problems.append("tls_client_ca: needs tls_cert and tls_key")
+        return problems

@@ -1,0 +1,160 @@
+"""One AnnotateStream call: read while there is room, answer in the order in which work is done."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from typing import TYPE_CHECKING, cast
+
+import grpc
+
+from polyhead_server import convert
+from polyhead_server.calls import told
+from polyhead_server.errors import (
+    DrainingError,
+    InvalidRequestError,
+    RequestError,
+    Violation,
+)
+from polyhead_server.offsets import Unit
+
+if TYPE_CHECKING:
+    from polyhead.v1 import annotation_service_pb2 as pb
+    from polyhead_server.annotator import Annotator
+    from polyhead_server.calls import Call, Calls, Context
+    from polyhead_server.encoding import Source
+    from polyhead_server.received import Received
+
+_MOST_ID_CHARS = 128
+_ITEM = re.compile(r"items\[(\d+)\]")
+
+
+class Stream:
+    """Answers one stream.
+
+    Args:
+        context: where messages come from and go to.
+        call: the call that it is.
+        annotator: does the work.
+        most_items: items that are held before reading stops.
+    """
+
+    def __init__(
+        self, context: Context, call: Call, annotator: Annotator, *, most_items: int
+    ) -> None:
+        self._context = context
+        self._call = call
+        self._annotator = annotator
+        self._most_items = most_items
+        self._deadline = call.deadline(default=math.inf)
+        self._held = 0
+        self._room = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._end: RequestError | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def run(self, calls: Calls) -> None:
+        """Answer until the caller has no more to ask, or something puts an end to it.
+
+        Whatever was read is answered before the stream ends.
+
+        Raises:
+            InvalidRequestError: a message was not one, or held no items.
+            DrainingError: the server is shutting down; what was not answered was not read.
+        """
+        async with asyncio.TaskGroup() as group:
+            self._reader = group.create_task(self._read(group))
+            with calls.on_drain(lambda: self._stop(DrainingError("the server is shutting down"))):
+                await asyncio.wait([self._reader])
+        if self._end is not None:
+            raise self._end
+
+    def _stop(self, error: RequestError) -> None:
+        """Read no more, and end with this error once everything is answered."""
+        self._end = self._end or error
+        if self._reader is not None:
+            self._reader.cancel()
+
+    async def _read(self, group: asyncio.TaskGroup) -> None:
+        while self._end is None:
+            await self._has_room()
+            message = await self._context.read()
+            if message is grpc.aio.EOF:
+                return
+            received = cast("Received[pb.AnnotateStreamRequest]", message)
+            self._call.received()
+            if received.malformed:
+                self._end = InvalidRequestError(received.violations)
+            elif not received.message.items:
+                self._end = InvalidRequestError([Violation("items", "must hold at least one")])
+            else:
+                self._held += len(received.message.items)
+                group.create_task(self._answer(received))
+
+    async def _has_room(self) -> None:
+        while self._held >= self._most_items:
+            self._room.clear()
+            await self._room.wait()
+
+    async def _answer(self, received: Received[pb.AnnotateStreamRequest]) -> None:
+        response = await self._response(received)
+        if response is not None:
+            async with self._writing:
+                await self._context.write(response)
+            self._call.sent()
+        self._held -= len(received.message.items)
+        self._room.set()
+
+    async def _response(
+        self, received: Received[pb.AnnotateStreamRequest]
+    ) -> pb.AnnotateStreamResponse | None:
+        request = received.message
+        ids = [item.id for item in request.items]
+        request_id = self._call.request_id
+        unit = Unit.CODE_POINT
+        try:
+            unit = convert.unit_of(request.offset_unit)
+            annotated = await self._annotator.annotate_items(
+                _sources(received), request.tasks, deadline=self._deadline
+            )
+            self._call.count(annotated)
+            return await self._annotator.work(
+                annotated.size, lambda: convert.stream_response(annotated, ids, unit, request_id)
+            )
+        except DrainingError as error:
+            self._stop(error)
+            return None
+        except Exception as error:  # noqa: BLE001 - told, and logged where it is our fault
+            version = self._annotator.bundle.version
+            return convert.failed_stream_response(told(error), ids, unit, version, request_id)
+
+
+def _sources(
+    received: Received[pb.AnnotateStreamRequest],
+) -> list[Source | RequestError | None]:
+    """The items' documents, or what is wrong with the items themselves.
+
+    Raises:
+        InvalidRequestError: what is wrong concerns all of the items.
+    """
+    wrong: dict[int, list[Violation]] = {}
+    shared = []
+    for violation in received.violations:
+        match = _ITEM.match(violation.field)
+        if match is None:
+            shared.append(violation)
+        else:
+            wrong.setdefault(int(match[1]), []).append(violation)
+    if shared:
+        raise InvalidRequestError(shared)
+    sources: list[Source | RequestError | None] = []
+    for index, item in enumerate(received.message.items):
+        violations = wrong.get(index, [])
+        if len(item.id) > _MOST_ID_CHARS:
+            text = f"has {len(item.id)} characters, more than the limit of {_MOST_ID_CHARS}"
+            violations.append(Violation(f"items[{index}].id", text))
+        sources.append(
+            InvalidRequestError(violations) if violations else convert.source_of(item.document)
+        )
+    return sources

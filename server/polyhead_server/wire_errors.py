@@ -1,0 +1,74 @@
+"""The one place where domain errors meet gRPC: their status codes and google.rpc details."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import BadRequest, RequestInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from polyhead_server.errors import (
+    DeadlineExceededError,
+    DrainingError,
+    InternalError,
+    InvalidRequestError,
+    QueueFullError,
+    RequestError,
+    UnauthenticatedError,
+)
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+DETAILS_KEY = "grpc-status-details-bin"
+"""Trailing metadata key of the google.rpc.Status, fixed by gRPC."""
+
+CODES: dict[type[RequestError], grpc.StatusCode] = {
+    InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
+    UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    QueueFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    DeadlineExceededError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    DrainingError: grpc.StatusCode.UNAVAILABLE,
+    InternalError: grpc.StatusCode.INTERNAL,
+}
+"""Status code of each domain error; errors of any other class are faults: INTERNAL."""
+
+_MOST_VIOLATIONS = 32
+"""Violations sent at most: metadata is bounded to some kilobytes."""
+
+
+def code_of(error: RequestError) -> grpc.StatusCode:
+    """Status code of an error."""
+    return CODES[type(error)]
+
+
+def status_of(error: RequestError, request_id: str) -> Status:
+    """The error as google.rpc.Status, with RequestInfo and the details of its kind."""
+    status = Status(code=code_of(error).value[0], message=str(error))
+    for detail in (*_details(error), RequestInfo(request_id=request_id)):
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def _details(error: RequestError) -> list[Message]:
+    if isinstance(error, InvalidRequestError):
+        return [_bad_request(error)]
+    if isinstance(error, QueueFullError):
+        delay = Duration()
+        delay.FromNanoseconds(int(error.retry_after * 1e9))
+        return [RetryInfo(retry_delay=delay)]
+    return []
+
+
+def _bad_request(error: InvalidRequestError) -> BadRequest:
+    return BadRequest(
+        field_violations=[
+            BadRequest.FieldViolation(field=violation.field, description=violation.description)
+            for violation in error.violations[:_MOST_VIOLATIONS]
+        ]
+    )
