@@ -1,0 +1,56 @@
+# Two commands do everything on a fresh machine: `make serve` and `make test`.
+# .venv serves (no torch); .venv-dev has training, tests and checks too.
+
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+
+SERVE_VENV := .venv
+DEV_VENV := .venv-dev
+PROJECTS := clients/python/pyproject.toml server/pyproject.toml training/pyproject.toml
+PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
+DEV_TOOLS := buf-bin grpcio-tools grpcio-status hypothesis import-linter mypy mypy-protobuf \
+  pytest pytest-asyncio ruff types-grpcio types-protobuf
+
+.PHONY: help serve test lint bench protos install install-dev clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: install ## Install client and server, and start the server with the default bundle (flags: ARGS="--port 50052")
+	@exec $(SERVE_VENV)/bin/polyhead-server serve $(ARGS)
+
+test: install-dev ## Install everything and run all tests (flags: ARGS="-k batcher")
+	$(DEV_VENV)/bin/python -m pytest $(ARGS)
+
+lint: install-dev ## Style, types, layers and protos
+	$(DEV_VENV)/bin/ruff check .
+	$(DEV_VENV)/bin/ruff format --check .
+	$(DEV_VENV)/bin/mypy
+	$(DEV_VENV)/bin/lint-imports --no-cache
+	$(DEV_VENV)/bin/buf lint
+	$(DEV_VENV)/bin/buf format --diff --exit-code protos
+
+bench: install-dev ## Measure server against raw engine: a table, and build/bench.json
+	$(DEV_VENV)/bin/python -m tests.bench $(ARGS)
+
+protos: install-dev ## Generate the client's stubs from protos/
+	PYTHON=$(DEV_VENV)/bin/python tools/generate.sh
+
+install: $(SERVE_VENV)/.installed ## Install client and server into .venv
+
+install-dev: $(DEV_VENV)/.installed ## Install everything into .venv-dev
+
+$(SERVE_VENV)/.installed: clients/python/pyproject.toml server/pyproject.toml constraints.txt
+	@echo "installing client and server into $(SERVE_VENV) ..."
+	@tools/venv.sh $(SERVE_VENV)
+	@$(SERVE_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli]' -e server
+	@touch $@
+
+$(DEV_VENV)/.installed: $(PROJECTS) constraints.txt Makefile
+	@echo "installing everything into $(DEV_VENV) ..."
+	@tools/venv.sh $(DEV_VENV)
+	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli]' -e server -e training $(DEV_TOOLS)
+	@touch $@
+
+clean: ## Remove environments and build outputs
+	rm -rf $(SERVE_VENV) $(DEV_VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
