@@ -50,7 +50,7 @@ class AsyncClient:
         ValueError: The target cannot be understood, or the token would travel in the clear.
     """
 
-    def __init__(  # noqa: PLR0913 - each a value of its own, all but the first by name
+    def __init__(
         self,
         target: str = DEFAULT_TARGET,
         *,
@@ -93,7 +93,7 @@ class AsyncClient:
         options = CallOptions(tasks, offset_unit, timeout, request_id)
         return await self._run(self._plans.annotate_many(check_documents(documents), options))
 
-    def annotate_stream(  # noqa: PLR0913 - as above
+    def annotate_stream(
         self,
         items: Iterable[StreamItem] | AsyncIterable[StreamItem],
         tasks: Sequence[str] | None = None,

@@ -83,8 +83,6 @@ class Deadline:
     """A point in time that a call may not pass."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        if not seconds > 0:
-            raise refused("timeout", "must be more than 0 seconds")
         self._clock = clock
         self._end = clock() + seconds
 
@@ -167,8 +165,16 @@ class Planner:
             wait = min(longest, wait * 2)
 
     def deadline(self, timeout: float | None) -> Deadline:
-        """Start the clock of a call."""
-        return Deadline(self.timeout if timeout is None else timeout)
+        """Start the clock of a call; raises as `seconds` does."""
+        return Deadline(self.seconds(timeout))
+
+    def seconds(self, timeout: float | None) -> float:
+        """Give the time of a call; raises InvalidArgumentError where there is none."""
+        if timeout is None:
+            return self.timeout
+        if not timeout > 0:
+            raise refused("timeout", "must be more than 0 seconds")
+        return timeout
 
     def call_metadata(self, request_id: str) -> tuple[tuple[str, str], ...]:
         """Give the metadata of one call."""

@@ -7,13 +7,15 @@ import time
 from typing import TYPE_CHECKING
 
 from polyhead._bulk import Bulk, BulkOptions, Message, Refusal
-from polyhead._errors import DeadlineExceededError, PolyheadError, UnavailableError
+from polyhead._errors import DeadlineExceededError, InternalError, PolyheadError, UnavailableError
 from polyhead._plans import CallOptions, Planner, check_unit, name_request, wire_tasks
 from polyhead._retry import Retries, is_transient
 from polyhead._status import error_of_rpc
 
 if TYPE_CHECKING:
     import grpc
+
+_FAILED_WRITE = "Internal error from Core"
 
 
 def bulk_options(planner: Planner, options: CallOptions, *, ordered: bool) -> BulkOptions:
@@ -23,7 +25,7 @@ def bulk_options(planner: Planner, options: CallOptions, *, ordered: bool) -> Bu
         offset_unit=check_unit(options.offset_unit),
         request_id=name_request(options.request_id),
         ordered=ordered,
-        silence=planner.deadline(options.timeout).remaining(),
+        silence=planner.seconds(options.timeout),
         max_send_bytes=planner.max_send_bytes,
     )
 
@@ -106,6 +108,19 @@ class Resumption:
 
     def _error(self, failure: grpc.RpcError | None) -> PolyheadError:
         if failure is not None:
-            return error_of_rpc(failure, self._request_id)
+            error = error_of_rpc(failure, self._request_id)
+            return self._unavailable(error.message) if _lost_its_status(error) else error
         message = "the server ended the stream before it had answered every item"
+        return self._unavailable(message)
+
+    def _unavailable(self, message: str) -> UnavailableError:
         return UnavailableError(message, code="UNAVAILABLE", request_id=self._request_id)
+
+
+def _lost_its_status(error: PolyheadError) -> bool:
+    """Whether grpc.aio put a status of its own in the place of the real one.
+
+    It does when a message is written to a stream that has just ended. Opening the stream again
+    shows what the matter is.
+    """
+    return isinstance(error, InternalError) and error.message == _FAILED_WRITE

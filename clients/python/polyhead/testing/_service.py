@@ -85,13 +85,14 @@ class Service:
         self._token = token
         self._faults = Faults()
         self._gate = Gate()
+        self._server: grpc.Server | None = None
 
     @property
     def bundle(self) -> Bundle:
         """What `list_tasks` gives."""
         return self._answerer.bundle()
 
-    def fail(  # noqa: PLR0913 - each by name
+    def fail(
         self,
         times: int = 1,
         code: str = "UNAVAILABLE",
@@ -130,7 +131,7 @@ class Service:
             self._faults.add_item(Rejection(code, message, (), retry_after))
 
     def hold(self) -> AbstractContextManager[None]:
-        """Hold every message that arrives before its answer, until the block is left."""
+        """Hold the messages of Annotate and AnnotateStream until the block is left."""
         return self._gate.closed()
 
     def wait_held(self, count: int = 1, timeout: float = 10.0) -> None:
@@ -140,6 +141,11 @@ class Service:
             TimeoutError: They are not in this time, in seconds.
         """
         self._gate.wait_held(count, timeout)
+
+    def shutdown(self) -> None:
+        """Go away now, as a server that is killed does: calls that run fail as UNAVAILABLE."""
+        if self._server is not None:
+            self._server.stop(grace=0).wait()
 
     def _admit(self, method: str, context: grpc.ServicerContext) -> _Admission:
         metadata = {key: str(value) for key, value in context.invocation_metadata()}
@@ -165,7 +171,8 @@ class _Admission:
     def receive(self, request: Any) -> None:
         left = self.context.time_remaining()
         self.service.calls.append(Call(self.method, request, self.metadata, left))
-        self.service._gate.pass_through(self.context.is_active)  # noqa: SLF001 - one module
+        if self.method != "ListTasks":
+            self.service._gate.pass_through(self.context.is_active)  # noqa: SLF001 - one module
 
     def abort(self, rejection: Rejection) -> NoReturn:
         status = status_of(rejection, self.request_id)
@@ -271,7 +278,7 @@ class _Servicer(AnnotationServiceServicer):
 
 
 @contextmanager
-def serve(  # noqa: PLR0913 - each by name
+def serve(
     *,
     heads: Sequence[Head] = DEFAULT_HEADS,
     limits: Limits = LIMITS,
@@ -310,10 +317,11 @@ def serve(  # noqa: PLR0913 - each by name
     service.port = _listen(server, port, tls)
     service.address = f"127.0.0.1:{service.port}"
     server.start()
+    service._server = server  # noqa: SLF001 - one module
     try:
         yield service
     finally:
-        server.stop(grace=0).wait()
+        service.shutdown()
         executor.shutdown()
 
 

@@ -1,0 +1,258 @@
+"""Unary calls: one behaviour of both clients."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from polyhead import (
+    Classification,
+    DeadlineExceededError,
+    HeadKind,
+    Health,
+    InvalidArgumentError,
+    OffsetUnit,
+    Spans,
+    Tagging,
+    UnavailableError,
+    Words,
+)
+from polyhead.testing import Head, serve
+
+TEXT = "😀 Apple loved Berlin"
+
+
+def test_one_document_gets_every_task(client, service):
+    """Without tasks, one text gives one annotation with a result per task, typed by kind."""
+    annotation = client.annotate(TEXT)
+    assert list(annotation) == [task.name for task in service.bundle.tasks]
+    assert annotation.classification("sentiment").label == "positive"
+    assert [span.label for span in annotation.spans("entities")] == ["ORG", "LOC"]
+    assert [word.tag for word in annotation.tagging("pos")] == ["SYM", "PROPN", "VERB", "PROPN"]
+    assert service.calls[-1].request.tasks == ["*"]
+
+
+def test_the_response_is_described(client):
+    """Bundle version, timings, unit, windows and request id come with every annotation."""
+    annotation = client.annotate("word " * 300, request_id="mine-1")
+    assert annotation.windows == 3
+    assert annotation.tokens == 300
+    assert annotation.info.bundle_version == "testing-1"
+    assert annotation.info.offset_unit is OffsetUnit.CODE_POINT
+    assert annotation.info.timings.encode == 0.003
+    assert annotation.info.request_id == "mine-1"
+
+
+def test_every_call_has_an_id(client, service):
+    """Without a request id the client makes one and sends it."""
+    made = client.annotate("x").info.request_id
+    assert len(made) == 32
+    assert service.calls[-1].metadata["x-request-id"] == made
+
+
+@pytest.mark.parametrize(
+    ("unit", "places"),
+    [("code_point", (2, 7)), ("utf8_byte", (5, 10)), (OffsetUnit.UTF16, (3, 8))],
+)
+def test_offsets_come_in_the_unit_asked_for(client, unit, places):
+    """Offsets count in the caller's unit, which is echoed."""
+    annotation = client.annotate(TEXT, ["entities"], offset_unit=unit)
+    span = annotation.spans("entities").spans[0]
+    assert (span.text, span.start, span.end) == ("Apple", *places)
+    assert annotation.info.offset_unit == unit
+
+
+def test_many_documents_keep_their_order(client, service):
+    """Documents of both forms share one request, and answers come in their order."""
+    found = client.annotate_many(["I love it", Words(["I", "hate", "it"])], ["sentiment"])
+    assert [a.classification("sentiment").label for a in found] == ["positive", "negative"]
+    assert len(found) == 2
+    assert found.info.bundle_version == "testing-1"
+    assert len(service.calls) == 1
+
+
+def test_words_are_kept(client):
+    """The caller's words are not split again; offsets refer to them joined by spaces."""
+    tags = client.annotate(Words(["New York", "is", "big-ish!"]), ["pos"]).tagging("pos")
+    assert [(w.text, w.start, w.end) for w in tags] == [
+        ("New York", 0, 8),
+        ("is", 9, 11),
+        ("big-ish!", 12, 20),
+    ]
+
+
+def test_a_head_of_the_users_own_needs_no_new_code(connect):
+    """A task that the client has never heard of is typed by its kind."""
+    shout = Head(
+        "shout",
+        HeadKind.CLASSIFICATION,
+        ("yes", "no"),
+        lambda words: {"yes": sum(word.isupper() for word in words), "no": 1},
+    )
+    with serve(heads=[shout]) as service:
+        result = connect(service.address).annotate("HEY YOU THERE")["shout"]
+    assert isinstance(result, Classification)
+    assert (result.label, result.score) == ("yes", 0.75)
+    assert result.distribution == {"yes": 0.75, "no": 0.25}
+
+
+def test_tasks_are_listed(client, service):
+    """ListTasks gives the bundle as it is, with kinds, labels, figures and limits."""
+    assert client.list_tasks() == service.bundle
+    assert client.list_tasks().task("entities").labels == ("PER", "ORG", "LOC")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (("",), "documents[0].text"),
+        ((" \n\t",), "documents[0].text"),
+        (("ok", ["nope"]), "tasks[0]"),
+        (("ok", ["pos", "pos"]), "tasks[1]"),
+        (("ok", []), "tasks"),
+        ((Words(["fine", " "]),), "documents[0].words[1]"),
+        ((Words([]),), "documents[0].words"),
+    ],
+)
+def test_what_the_server_refuses_names_its_field(client, service, arguments, field):
+    """INVALID_ARGUMENT carries the violation, and is not tried again."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        client.annotate(*arguments, request_id="r7")
+    assert [violation.field for violation in caught.value.violations] == [field]
+    assert (caught.value.code, caught.value.request_id) == ("INVALID_ARGUMENT", "r7")
+    assert len(service.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("documents", "options", "field"),
+    [
+        (["fine", "\ud83d alone"], {}, "documents[1].text"),
+        ([Words(["a", "\udc00"])], {}, "documents[0].words[1]"),
+        (["fine", None], {}, "documents[1]"),
+        ([Words(["a", 3])], {}, "documents[0].words[1]"),
+        (["fine"], {"tasks": "pos"}, "tasks"),
+        (["fine"], {"tasks": ["a\ud800"]}, "tasks[0]"),
+        (["fine"], {"offset_unit": "inch"}, "offset_unit"),
+        (["fine"], {"request_id": "no spaces"}, "request_id"),
+        (["fine"], {"request_id": "x" * 129}, "request_id"),
+        (["fine"], {"timeout": 0}, "timeout"),
+        (["x" * (16 * 2**20)], {}, "documents"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_before_any_call(client, service, documents, options, field):
+    """The client itself names the field that no message can carry."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        client.annotate_many(documents, **options)
+    assert caught.value.violations[0].field == field
+    assert service.calls == []
+
+
+@pytest.mark.parametrize("mistaken", ["one text", b"bytes", Words(["a"])])
+def test_one_document_where_several_are_meant(client, mistaken):
+    """A single text given for a sequence is a mistake, not a list of its characters."""
+    with pytest.raises(TypeError, match="several documents"):
+        client.annotate_many(mistaken)
+
+
+def test_the_default_deadline_goes_to_the_server(connect, service):
+    """A call that names no timeout has the client's; infinity means none."""
+    client = connect(service.address, timeout=17)
+    client.annotate("x")
+    client.annotate("x", timeout=5)
+    client.annotate("x", timeout=math.inf)
+    default, given, none = (call.seconds_left for call in service.calls)
+    assert default == pytest.approx(17, abs=1)
+    assert given == pytest.approx(5, abs=1)
+    assert none is None or none > 10**6
+
+
+def test_a_held_call_ends_at_its_deadline(client, service):
+    """A server that does not answer in time gives DeadlineExceededError."""
+    with service.hold(), pytest.raises(DeadlineExceededError) as caught:
+        client.annotate("x", timeout=0.05)
+    assert caught.value.code == "DEADLINE_EXCEEDED"
+
+
+def test_a_held_call_is_answered_when_the_gate_opens(client, service):
+    """Holding delays an answer and does not change it."""
+    with ThreadPoolExecutor() as pool:
+        with service.hold():
+            answer = pool.submit(client.annotate, "I love it", ["sentiment"])
+            service.wait_held(1)
+            assert not answer.done()
+        assert answer.result().classification("sentiment").label == "positive"
+
+
+def test_health_is_told_apart(client, service):
+    """Health is what the server says, also when it is not serving."""
+    assert client.health() is Health.SERVING
+    service.health = Health.NOT_SERVING
+    assert client.health() is Health.NOT_SERVING
+
+
+def test_a_server_out_of_reach(connect):
+    """Calls and health checks say that nobody is there."""
+    with serve() as service:
+        address = service.address
+    client = connect(address)
+    for call in (client.health, client.list_tasks, lambda: client.annotate("x")):
+        with pytest.raises(UnavailableError) as caught:
+            call()
+        assert caught.value.code == "UNAVAILABLE"
+
+
+def test_waiting_for_a_server_that_comes(client, service):
+    """wait_ready returns when the server says that it serves."""
+    service.health = Health.NOT_SERVING
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(client.wait_ready, 10)
+        assert not waiting.done()
+        service.health = Health.SERVING
+        assert waiting.result() is None
+
+
+def test_waiting_for_a_server_that_does_not_come(connect, service):
+    """wait_ready gives up in time, and says what it saw last."""
+    service.health = Health.NOT_SERVING
+    with pytest.raises(DeadlineExceededError, match="not_serving"):
+        connect(service.address).wait_ready(0.1)
+    with pytest.raises(DeadlineExceededError, match="not ready in time"):
+        connect("127.0.0.1:1").wait_ready(0.1)
+
+
+def test_a_closed_client_says_so(connect, service):
+    """A call on a closed client is refused, and closing again is harmless."""
+    client = connect(service.address)
+    client.annotate("x")
+    client.close_client()
+    client.close_client()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.annotate("x")
+
+
+def test_calls_rotate_over_a_list_of_addresses(connect):
+    """Every address of a list gets its share of the calls."""
+    with serve() as one, serve() as two:
+        client = connect(f"{one.address},{two.address}")
+        client.wait_ready(10)
+        for _ in range(40):
+            client.annotate("x")
+            if one.calls and two.calls:
+                break
+        assert one.calls
+        assert two.calls
+
+
+def test_results_are_json_ready(client):
+    """to_dict holds everything, in plain values."""
+    annotation = client.annotate("Apple is great", ["entities", "pos", "sentiment"])
+    kinds = [type(result) for result in annotation.values()]
+    assert kinds == [Spans, Tagging, Classification]
+    plain = annotation.to_dict()
+    assert plain["results"]["entities"]["spans"] == [
+        {"text": "Apple", "start": 0, "end": 5, "label": "ORG", "score": 0.875}
+    ]
+    assert plain["results"]["sentiment"]["scores"]["positive"] == 0.818182
+    assert plain["results"]["pos"]["words"][1]["tag"] == "AUX"
+    assert plain["offset_unit"] == "code_point"
+    assert plain["timings"]["queue"] == 0.0002
