@@ -67,6 +67,25 @@ def test_an_interrupt_of_a_stream_ends_it_quietly(environment, service):
         assert process.stderr.read() == b"polyhead: interrupted\n"
 
 
+def test_a_line_is_answered_before_the_next_one_comes(environment):
+    """What trickles in is answered as it comes, not one line late; the last needs no end."""
+    with subprocess.Popen(
+        [*COMMAND, "annotate", "--json", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+    ) as process:
+        for written, expected in ((b"one\n", [b"one"]), (b"two\nthree\n", [b"two", b"three"])):
+            process.stdin.write(written)
+            process.stdin.flush()
+            for text in expected:
+                assert b'"text": "' + text + b'"' in process.stdout.readline()
+        process.stdin.write(b"last")
+        process.stdin.close()
+        assert b'"text": "last"' in process.stdout.readline()
+        assert process.wait(20) == 0
+
+
 def test_without_rich_there_is_a_hint():
     """The command without its extra says how to get it, in one line."""
     code = (
@@ -84,17 +103,21 @@ def test_progress_is_shown_on_a_terminal(environment, tmp_path, lines, shown):
     path = tmp_path / "texts.txt"
     path.write_text("a text\n" * lines)
     ours, theirs = pty.openpty()
-    done = subprocess.run(
-        [*COMMAND, "annotate", "--json", "--file", path],
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        env=environment,
-        check=True,
-    )
-    os.close(theirs)
-    assert done.stdout.count(b"\n") == lines
-    assert (b"annotating" in _read_all(ours)) is shown
+    printed = tmp_path / "printed.jsonl"
+    with (
+        printed.open("wb") as file,
+        subprocess.Popen(
+            [*COMMAND, "annotate", "--json", "--file", path],
+            stdout=file,
+            stderr=theirs,
+            env=environment,
+        ) as process,
+    ):
+        os.close(theirs)
+        assert (b"annotating" in _read_all(ours)) is shown
+        assert process.wait(20) == 0
     os.close(ours)
+    assert printed.read_bytes().count(b"\n") == lines
 
 
 def _read_all(terminal):

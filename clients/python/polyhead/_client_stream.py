@@ -9,6 +9,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,7 +20,7 @@ from polyhead._bulk import Bulk, BulkOptions, Message, StreamItem
 from polyhead._resume import Resumption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from polyhead._client import Client
     from polyhead._plans import Planner
@@ -28,6 +30,18 @@ if TYPE_CHECKING:
 Method: TypeAlias = "grpc.StreamStreamMultiCallable[Any, AnnotateStreamResponse]"
 
 _GOODBYE_SECONDS = 5.0
+
+
+class PolledSource(ABC, Iterator[StreamItem]):
+    """An input that knows whether its next item is there without waiting.
+
+    While an answer is due and no item is there, the stream waits for the answer: what is typed or
+    trickles in is answered before the next line comes.
+    """
+
+    @abstractmethod
+    def ready(self) -> bool:
+        """Whether `next` would not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +134,16 @@ class _Run:
     def _step(self, source: Iterator[StreamItem]) -> None:
         """Do the first of: handle what came, take an item in, wait for what comes."""
         event = self._call.poll() if self._call is not None else None
-        if event is None and self._bulk.has_room:
+        if event is None and self._bulk.has_room and not self._better_wait(source):
             self._pull(source)
         elif event is None and self._call is not None and self._bulk.waiting:
             self._handle(self._await_event(self._call))
         elif event is not None:
             self._handle(event)
+
+    def _better_wait(self, source: Iterator[StreamItem]) -> bool:
+        """Whether an answer is likely to come before the next item."""
+        return self._bulk.waiting and isinstance(source, PolledSource) and not source.ready()
 
     def _pull(self, source: Iterator[StreamItem]) -> None:
         try:

@@ -16,14 +16,15 @@ from polyhead import (
     PolyheadError,
     Words,
 )
-from polyhead._cli._inputs import STDIN, Entry, UnreadableError, entries, total_bytes
+from polyhead._cli._inputs import STDIN, Entries, Entry, UnreadableError, total_bytes
 from polyhead._cli._progress import Progress
 from polyhead._cli._terminal import complain
 from polyhead._cli._view import View
+from polyhead._client_stream import PolledSource
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from rich.console import Console
 
@@ -114,7 +115,7 @@ def _outcomes(
         entry = Entry(place, str(number), text, 0)
         yield entry, _annotate_one(client, options, text)
     if paths:
-        read = entries(paths, whole=options.whole, jsonl=options.jsonl, report=tally.report)
+        read = Entries(paths, whole=options.whole, jsonl=options.jsonl, report=tally.report)
         yield from _annotate_all(client, options, read)
 
 
@@ -127,20 +128,29 @@ def _annotate_one(client: Client, options: argparse.Namespace, document: Documen
     return Outcome(0, "", annotation=annotation)
 
 
+class _Source(PolledSource):
+    """Documents with their ids; keeps the entries of those on their way, and no others."""
+
+    def __init__(self, entries: Entries) -> None:
+        self._entries = entries
+        self._rest = enumerate(entries)
+        self.kept: dict[int, Entry] = {}
+
+    def __next__(self) -> tuple[str, Document]:
+        index, entry = next(self._rest)
+        self.kept[index] = entry
+        return entry.id, entry.document
+
+    def ready(self) -> bool:
+        return self._entries.ready()
+
+
 def _annotate_all(
-    client: Client, options: argparse.Namespace, read: Iterable[Entry]
+    client: Client, options: argparse.Namespace, entries: Entries
 ) -> Iterator[tuple[Entry, Outcome]]:
-    """Stream the documents; only those on their way are kept."""
-    kept: dict[int, Entry] = {}
-
-    def items() -> Iterator[tuple[str, Document]]:
-        for index, entry in enumerate(read):
-            kept[index] = entry
-            yield entry.id, entry.document
-
-    unit = options.offset_unit
-    for outcome in client.annotate_stream(items(), options.tasks, ordered=True, offset_unit=unit):
-        yield kept.pop(outcome.index), outcome
+    source, unit = _Source(entries), options.offset_unit
+    for outcome in client.annotate_stream(source, options.tasks, ordered=True, offset_unit=unit):
+        yield source.kept.pop(outcome.index), outcome
 
 
 def _print_json(entry: Entry, annotation: Annotation) -> None:

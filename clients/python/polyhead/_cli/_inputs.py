@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from polyhead import Document, Words
+from polyhead._cli._lines import Lines
 
 STDIN = "-"
 
@@ -41,18 +40,40 @@ class _LineError(Exception):
 
 
 Report = Callable[[UnreadableError], None]
-Read = Callable[[str, BinaryIO, Report], Iterator[Entry]]
+Read = Callable[[str, Iterable[bytes], Report], Iterator[Entry]]
 
 
-def entries(paths: list[str], *, whole: bool, jsonl: bool, report: Report) -> Iterator[Entry]:
-    """Give the documents of files in order; report what cannot be read, and go on."""
-    read: Read = _whole if whole else _jsonl if jsonl else _lines
-    for path in paths:
-        try:
-            with _open(path) as file:
-                yield from read(path, file, report)
-        except OSError as error:
-            report(UnreadableError(f"{path}: {error.strerror or error}"))
+class Entries:
+    """The documents of files in order. What cannot be read is reported, and the rest is read.
+
+    Args:
+        paths: The files; `-` is standard input.
+        whole: A file is one document rather than its lines.
+        jsonl: A line is JSON.
+        report: Is told of each document that cannot be read.
+    """
+
+    def __init__(self, paths: list[str], *, whole: bool, jsonl: bool, report: Report) -> None:
+        self._paths = paths
+        self._read: Read = _whole if whole else _jsonl if jsonl else _lines
+        self._report = report
+        self._lines: Lines | None = None
+
+    def __iter__(self) -> Iterator[Entry]:
+        for path in self._paths:
+            try:
+                if path == STDIN:
+                    self._lines = Lines(sys.stdin.buffer)
+                    yield from self._read(path, self._lines, self._report)
+                    continue
+                with Path(path).open("rb") as file:
+                    yield from self._read(path, file, self._report)
+            except OSError as error:
+                self._report(UnreadableError(f"{path}: {error.strerror or error}"))
+
+    def ready(self) -> bool:
+        """Whether the next document is there without waiting."""
+        return self._lines is None or self._lines.ready()
 
 
 def total_bytes(paths: list[str]) -> int | None:
@@ -64,34 +85,25 @@ def total_bytes(paths: list[str]) -> int | None:
         return None
 
 
-@contextmanager
-def _open(path: str) -> Iterator[BinaryIO]:
-    if path == STDIN:
-        yield sys.stdin.buffer
-        return
-    with Path(path).open("rb") as file:
-        yield file
-
-
-def _whole(path: str, file: BinaryIO, report: Report) -> Iterator[Entry]:
-    data = file.read()
+def _whole(path: str, file: Iterable[bytes], report: Report) -> Iterator[Entry]:
+    data = b"".join(file)
     try:
         yield Entry(path, path, _decode(data), len(data))
     except _LineError as error:
         report(UnreadableError(f"{path}: {error}"))
 
 
-def _lines(path: str, file: BinaryIO, report: Report) -> Iterator[Entry]:
+def _lines(path: str, file: Iterable[bytes], report: Report) -> Iterator[Entry]:
     return _each_line(path, file, report, lambda text, place: (place, text))
 
 
-def _jsonl(path: str, file: BinaryIO, report: Report) -> Iterator[Entry]:
+def _jsonl(path: str, file: Iterable[bytes], report: Report) -> Iterator[Entry]:
     return _each_line(path, file, report, _parse)
 
 
 def _each_line(
     path: str,
-    file: BinaryIO,
+    file: Iterable[bytes],
     report: Report,
     parse: Callable[[str, str], tuple[str, Document]],
 ) -> Iterator[Entry]:

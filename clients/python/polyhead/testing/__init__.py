@@ -25,6 +25,7 @@ Pass `heads` to serve other tasks. `Service.fail`, `Service.fail_items`, `Servic
 from __future__ import annotations
 
 from polyhead.testing._heads import DEFAULT_HEADS, Head, split_words
-from polyhead.testing._service import Call, ServerTLS, Service, serve
+from polyhead.testing._service import ServerTLS, Service, serve
+from polyhead.testing._servicer import Call
 
 __all__ = ["DEFAULT_HEADS", "Call", "Head", "ServerTLS", "Service", "serve", "split_words"]
