@@ -105,11 +105,13 @@ class Server:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self) -> bool:
-        """Drain and close.
+        """Drain and close; the second time there is nothing left to do.
 
         Returns:
             Whether all calls under way were finished within the limit.
         """
+        if self._calls.draining:
+            return True
         limit = self._settings.drain_seconds
         end = time.monotonic() + limit
         _log.info("draining", limit=limit)

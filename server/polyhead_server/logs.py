@@ -33,7 +33,7 @@ def configure_logs(form: LogFormat, level: LogLevel, stream: TextIO | None = Non
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(out),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,
     )
 
 

@@ -1,0 +1,35 @@
+"""A tiny bundle for all tests, and a server of it for each module."""
+
+from __future__ import annotations
+
+import pytest
+import structlog
+from background_server import BackgroundServer
+from tiny_bundle import write_tiny_bundle
+
+from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were():
+    """Undo what a test or a command did to the process's logs."""
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory):
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def server(tiny_bundle):
+    server = BackgroundServer(tiny_bundle)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def stub(server):
+    return AnnotationServiceStub(server.channel)

@@ -1,0 +1,116 @@
+"""Settings: flags beat the environment, which beats defaults; all mistakes are told at once."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+
+from polyhead_server import options
+from polyhead_server.errors import SettingsError
+from polyhead_server.settings import Settings
+
+
+def parsed(*arguments):
+    parser = argparse.ArgumentParser()
+    options.add_flags(parser)
+    return vars(parser.parse_args(arguments))
+
+
+def problems(flags=(), environment=None):
+    with pytest.raises(SettingsError) as caught:
+        options.read(parsed(*flags), environment or {})
+    return list(caught.value.problems)
+
+
+def test_defaults():
+    """Without flags and environment the defaults hold."""
+    assert options.read(parsed(), {}) == Settings()
+
+
+def test_flag_beats_environment_beats_default():
+    """The same setting from both places is the flag's."""
+    environment = {"POLYHEAD_MAX_DOCUMENTS": "7", "POLYHEAD_BATCH_TOKENS": "9"}
+    settings = options.read(parsed("--max-documents", "8"), environment)
+    assert (settings.max_documents, settings.batch_tokens) == (8, 9)
+
+
+def test_every_kind_of_value():
+    """Numbers, switches, choices, paths and their absence are converted."""
+    settings = options.read(
+        parsed("--access-log", "--metrics-port", "-1", "--bundle", "b", "--log-format=json"),
+        {"POLYHEAD_DRAIN_SECONDS": "2.5", "POLYHEAD_TLS_CERT": "none"},
+    )
+    assert settings.access_log is True
+    assert settings.metrics_port == -1
+    assert settings.bundle == Path("b")
+    assert settings.log_format == "json"
+    assert settings.drain_seconds == 2.5
+    assert settings.tls_cert is None
+
+
+@pytest.mark.parametrize(("word", "value"), [("true", True), ("0", False), ("No", False)])
+def test_switch_from_the_environment(word, value):
+    """A switch takes the usual words."""
+    assert options.read({}, {"POLYHEAD_ACCESS_LOG": word}).access_log is value
+
+
+def test_all_mistakes_at_once_by_their_names():
+    """Each mistake is told with the flag or variable that it came from."""
+    found = problems(
+        ["--port", "many", "--threads", "-2", "--log-level", "loud"],
+        {"POLYHEAD_MAX_DOCUMENTS": "0", "POLYHEAD_ACCESS_LOG": "maybe"},
+    )
+    assert sorted(found) == [
+        "--log-level: 'loud' is not one of debug, info, warning, error",
+        "--port: 'many' is not a whole number",
+        "--threads: -2 is less than 0",
+        "POLYHEAD_ACCESS_LOG: 'maybe' is not true or false",
+        "POLYHEAD_MAX_DOCUMENTS: 0 is less than 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--port", "70000"], "--port: 70000 is not from 0 to 65535"),
+        (["--metrics-port", "-2"], "--metrics-port: -2 is not from -1 to 65535"),
+        (["--port", "9464"], "--metrics-port: 9464 is the port of the gRPC server"),
+        (["--default-deadline", "0"], "--default-deadline: 0.0 is not above 0"),
+        (["--drain-seconds", "nan"], "--drain-seconds: 'nan' is not a finite number"),
+        (["--drain-seconds", "soon"], "--drain-seconds: 'soon' is not a number"),
+        (["--token-file", "/no/such"], "--token-file: there is no file /no/such"),
+    ],
+)
+def test_one_mistake(arguments, problem):
+    """Values out of bounds are told with the bound."""
+    assert problems(arguments) == [problem]
+
+
+def test_tls_needs_certificate_and_key(tmp_path):
+    """Half of a pair, or client authorities without one, is a mistake."""
+    file = tmp_path / "cert.pem"
+    file.write_text("")
+    assert problems(["--tls-cert", str(file)]) == [
+        "--tls-key: certificate and key must be given together"
+    ]
+    assert problems(["--tls-client-ca", str(file)]) == [
+        "--tls-client-ca: needs tls_cert and tls_key"
+    ]
+
+
+def test_every_setting_is_explained():
+    """Each field has a sentence below it, and the help shows it with its default."""
+    assert set(options.help_texts()) == {field.name for field in fields(Settings)}
+    parser = argparse.ArgumentParser()
+    options.add_flags(parser)
+    page = " ".join(parser.format_help().split())
+    assert "Documents in one request. [POLYHEAD_MAX_DOCUMENTS; default 1024]" in page
+
+
+def test_frozen():
+    """Settings do not change."""
+    with pytest.raises(FrozenInstanceError):
+        Settings().port = 1

@@ -1,0 +1,57 @@
+"""Every domain error of a request has its place on the wire."""
+
+from __future__ import annotations
+
+import grpc
+from background_server import unpacked
+from google.rpc.error_details_pb2 import BadRequest, RequestInfo, RetryInfo
+
+from polyhead_server.errors import (
+    DrainingError,
+    InternalError,
+    InvalidRequestError,
+    QueueFullError,
+    RequestError,
+    Violation,
+)
+from polyhead_server.wire_errors import CODES, code_of, status_of
+
+
+def subclasses(kind):
+    for child in kind.__subclasses__():
+        yield child
+        yield from subclasses(child)
+
+
+def test_the_table_is_the_tree():
+    """Every class below RequestError is in the table, and nothing else."""
+    assert set(CODES) == set(subclasses(RequestError))
+
+
+def test_bad_request_names_the_fields():
+    """Violations travel as BadRequest."""
+    error = InvalidRequestError([Violation("tasks", "must hold one"), Violation("a.b", "is odd")])
+    status = status_of(error, "id")
+    assert status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    assert status.message == "tasks: must hold one; a.b: is odd"
+    found = [(v.field, v.description) for v in unpacked(status)[BadRequest].field_violations]
+    assert found == [("tasks", "must hold one"), ("a.b", "is odd")]
+
+
+def test_violations_are_bounded():
+    """A thousand bad documents do not make metadata that no client accepts."""
+    error = InvalidRequestError([Violation(f"documents[{n}].text", "x" * 60) for n in range(1024)])
+    assert len(status_of(error, "id").SerializeToString()) < 4096
+
+
+def test_retry_info():
+    """A full queue says when to come again."""
+    delay = unpacked(status_of(QueueFullError(1.5), "id"))[RetryInfo].retry_delay
+    assert (delay.seconds, delay.nanos) == (1, 500_000_000)
+
+
+def test_request_info_is_always_there():
+    """Each status names its request."""
+    for error in (InternalError(), DrainingError("going"), QueueFullError(1)):
+        assert unpacked(status_of(error, "my id"))[RequestInfo].request_id == "my id"
+    assert code_of(DrainingError("going")) is grpc.StatusCode.UNAVAILABLE
