@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyhead import InternalError, InvalidArgumentError, Limits, OffsetUnit
-from polyhead._bulk import Bulk, BulkOptions
+from polyhead._bulk import Bulk
+from polyhead._bulk_items import BulkOptions
 from polyhead.v1 import annotation_service_pb2 as service_pb2
 
 LIMITS = Limits(max_documents=4, max_text_chars=100, max_request_chars=40)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from polyhead._annotation import Annotation, Annotations, Outcome, ResponseInfo, Timings
 from polyhead._bundle import Bundle, Figure, HeadKind, Health, Limits, Task
 from polyhead._errors import (
     CallCancelledError,
@@ -32,18 +33,13 @@ from polyhead._errors import (
 )
 from polyhead._options import TLS, BearerToken, ChannelOptions, OffsetUnit, RetryPolicy
 from polyhead._results import (
-    Annotation,
-    Annotations,
     Classification,
     LabelScore,
-    Outcome,
-    ResponseInfo,
     Span,
     Spans,
     TaggedWord,
     Tagging,
     TaskResult,
-    Timings,
 )
 from polyhead._words import Document, Words
 

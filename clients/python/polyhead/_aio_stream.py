@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
 
-from polyhead._bulk import Bulk, BulkOptions, Message, StreamItem
+from polyhead._bulk import Bulk
 from polyhead._resume import Resumption
 
 if TYPE_CHECKING:
     from polyhead._aio import AsyncClient
+    from polyhead._annotation import Outcome
+    from polyhead._bulk_items import BulkOptions, Message, StreamItem
     from polyhead._plans import Planner
-    from polyhead._results import Outcome
     from polyhead.v1.annotation_service_pb2 import AnnotateStreamRequest, AnnotateStreamResponse
 
 _GOODBYE_SECONDS = 5.0

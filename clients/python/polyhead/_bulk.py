@@ -6,24 +6,18 @@ On the wire items go by their place in the input, so the caller's ids may repeat
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from polyhead import _convert, _documents
+from polyhead._annotation import Outcome, ResponseInfo
+from polyhead._bulk_items import BulkOptions, Gathering, Item, Message, Refusal
 from polyhead._errors import InternalError, PolyheadError
-from polyhead._results import Outcome, ResponseInfo
 from polyhead._retry import is_transient
 from polyhead._status import error_of_status
-from polyhead._words import Document
 from polyhead.v1 import annotation_service_pb2 as service_pb2
-from polyhead.v1 import document_pb2
 
 if TYPE_CHECKING:
     from polyhead._bundle import Limits
-    from polyhead._options import OffsetUnit
-
-StreamItem: TypeAlias = Document | tuple[str, Document]
-"""A document, or a pair of the caller's id and a document."""
 
 STREAM_PATH = "/polyhead.v1.AnnotationService/AnnotateStream"
 encode_request = service_pb2.AnnotateStreamRequest.SerializeToString
@@ -35,68 +29,6 @@ _WINDOW_MESSAGES = 8
 _ENVELOPE_BYTES = 4096  # room in a message for all but its documents
 
 
-@dataclass(frozen=True, slots=True)
-class BulkOptions:
-    """What a bulk stream asks for, and the bounds on its messages.
-
-    Attributes:
-        tasks: As on the wire.
-        offset_unit: The unit of offsets.
-        request_id: The id of the stream.
-        ordered: Give outcomes in the order of the input rather than as they come.
-        silence: Seconds for which the server may stay silent while an answer is due.
-        max_send_bytes: Largest request message.
-    """
-
-    tasks: tuple[str, ...]
-    offset_unit: OffsetUnit
-    request_id: str
-    ordered: bool
-    silence: float
-    max_send_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    index: int
-    id: str
-    document: document_pb2.Document
-    chars: int
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Items sent together.
-
-    Attributes:
-        items: The items, at least one.
-        attempt: How often these items were sent for their own sake, this time included. Sending
-            again because the connection broke does not count.
-    """
-
-    items: tuple[_Item, ...]
-    attempt: int = 1
-
-    @property
-    def key(self) -> int:
-        """The first item's place, which no other message on its way has."""
-        return self.items[0].index
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Items of one answer that sending again can help, and what the server said of the last."""
-
-    message: Message
-    error: PolyheadError
-
-
-@dataclass(slots=True)
-class _Gathering:
-    items: list[_Item] = field(default_factory=list)
-    chars: int = 0
-
-
 class Bulk:
     """Items on their way. Bounded: take in only while there is room. Not safe between threads."""
 
@@ -104,7 +36,7 @@ class Bulk:
         self._options = options
         self._max_items = max(1, min(_MESSAGE_ITEMS, limits.max_documents))
         self._max_chars = max(1, min(_MESSAGE_CHARS, limits.max_request_chars))
-        self._gathering = _Gathering()
+        self._gathering = Gathering()
         self._unanswered: dict[int, Message] = {}
         self._ready: deque[Outcome] = deque()
         self._held: dict[int, Outcome] = {}  # ordered only: waiting for those before them
@@ -149,7 +81,7 @@ class Bulk:
         except PolyheadError as error:
             self._finish(Outcome(index, item_id, error=error))
             return
-        item = _Item(index, item_id, wire, _documents.size(wire))
+        item = Item(index, item_id, wire, _documents.size(wire))
         self._chars += item.chars
         self._gathering.items.append(item)
         self._gathering.chars += item.chars
@@ -172,15 +104,15 @@ class Bulk:
         self._unanswered[message.key] = message
         return message
 
-    def _take_fitting(self) -> tuple[_Item, ...]:
+    def _take_fitting(self) -> tuple[Item, ...]:
         """Take all but a last item that would burst the message's bound."""
         gathering = self._gathering
         items = gathering.items
         if gathering.chars > self._max_chars and len(items) > 1:
             last = items.pop()
-            self._gathering = _Gathering([last], last.chars)
+            self._gathering = Gathering([last], last.chars)
         else:
-            self._gathering = _Gathering()
+            self._gathering = Gathering()
         return tuple(items)
 
     def unanswered(self) -> list[Message]:
@@ -209,7 +141,7 @@ class Bulk:
         """
         message = self._answered(response)
         info = _convert.read_info(response, self._options.request_id)
-        again: list[_Item] = []
+        again: list[Item] = []
         last: PolyheadError | None = None
         for item, wire in zip(message.items, response.outcomes, strict=True):
             outcome = _read_outcome(item, wire, info)
@@ -249,7 +181,7 @@ class Bulk:
             )
         return self._unanswered.pop(key)
 
-    def _settle(self, item: _Item, outcome: Outcome) -> None:
+    def _settle(self, item: Item, outcome: Outcome) -> None:
         self._chars -= item.chars
         self._finish(outcome)
 
@@ -271,7 +203,7 @@ def _split(raw: Any, index: int) -> tuple[str, Any]:
             return str(index), raw
 
 
-def _read_outcome(item: _Item, wire: service_pb2.StreamOutcome, info: ResponseInfo) -> Outcome:
+def _read_outcome(item: Item, wire: service_pb2.StreamOutcome, info: ResponseInfo) -> Outcome:
     if wire.HasField("annotation"):
         try:
             annotation = _convert.read_annotation(wire.annotation, info)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 
-from polyhead._bulk import STREAM_PATH, StreamItem, decode_response, encode_request
+from polyhead._bulk import STREAM_PATH, decode_response, encode_request
 from polyhead._channel import connection
 from polyhead._client_stream import annotate_items
 from polyhead._options import TLS, BearerToken, ChannelOptions, OffsetUnit, RetryPolicy
-from polyhead._plans import CallOptions, Method, Plan, Reply, Wait
+from polyhead._plans import CallOptions
 from polyhead._resume import bulk_options
 from polyhead._settings import (
     DEFAULT_TARGET,
@@ -20,13 +20,15 @@ from polyhead._settings import (
     check_items,
     planner,
 )
+from polyhead._steps import Method, Plan, Reply, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
+    from polyhead._annotation import Annotation, Annotations, Outcome
+    from polyhead._bulk_items import StreamItem
     from polyhead._bundle import Bundle, Health
-    from polyhead._results import Annotation, Annotations, Outcome
     from polyhead._words import Document
 
 T = TypeVar("T")

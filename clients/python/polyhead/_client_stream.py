@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
 
-from polyhead._bulk import Bulk, BulkOptions, Message, StreamItem
+from polyhead._bulk import Bulk
+from polyhead._bulk_items import BulkOptions, Message, StreamItem
 from polyhead._resume import Resumption
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from polyhead._annotation import Outcome
     from polyhead._client import Client
     from polyhead._plans import Planner
-    from polyhead._results import Outcome
     from polyhead.v1.annotation_service_pb2 import AnnotateStreamRequest, AnnotateStreamResponse
 
 Method: TypeAlias = "grpc.StreamStreamMultiCallable[Any, AnnotateStreamResponse]"

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from polyhead._annotation import Annotation, Annotations, ResponseInfo, Timings
 from polyhead._bundle import Bundle, Figure, HeadKind, Limits, Task
 from polyhead._errors import InternalError
 from polyhead._options import OffsetUnit
 from polyhead._results import (
-    Annotation,
-    Annotations,
     Classification,
     LabelScore,
-    ResponseInfo,
     Span,
     Spans,
     TaggedWord,
     Tagging,
     TaskResult,
-    Timings,
 )
 from polyhead.v1 import annotation_service_pb2 as service_pb2
 from polyhead.v1 import document_pb2, result_pb2, task_pb2

@@ -6,13 +6,9 @@ a `Send` is answered with a `Reply`, or by throwing what grpc raised into the pl
 
 from __future__ import annotations
 
-import math
-import time
 import uuid
-from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -21,79 +17,20 @@ from polyhead._bundle import Bundle, Health
 from polyhead._documents import refused
 from polyhead._errors import DeadlineExceededError, PolyheadError, UnavailableError
 from polyhead._options import OffsetUnit
-from polyhead._status import REQUEST_ID_KEY, Metadata, error_of_rpc, find_text
+from polyhead._status import REQUEST_ID_KEY, error_of_rpc, find_text
+from polyhead._steps import Deadline, Method, Plan, Reply, Send, Wait
 from polyhead.v1 import annotation_service_pb2 as service_pb2
 
 if TYPE_CHECKING:
-    from polyhead._results import Annotation, Annotations
+    from collections.abc import Sequence
+
+    from polyhead._annotation import Annotation, Annotations
     from polyhead._retry import Retries
     from polyhead._words import Document
 
 EVERY_TASK = "*"
 _LONGEST_REQUEST_ID = 128
 _READY_WAITS = (0.05, 1.0)  # seconds between looks at a server that is not ready: first, longest
-
-
-class Method(Enum):
-    """The unary methods: path, encoding of the request, decoding of the answer."""
-
-    ANNOTATE = (
-        "/polyhead.v1.AnnotationService/Annotate",
-        service_pb2.AnnotateRequest.SerializeToString,
-        service_pb2.AnnotateResponse.FromString,
-    )
-    LIST_TASKS = (
-        "/polyhead.v1.AnnotationService/ListTasks",
-        service_pb2.ListTasksRequest.SerializeToString,
-        service_pb2.ListTasksResponse.FromString,
-    )
-    HEALTH = ("/grpc.health.v1.Health/Check", _health.encode_request, _health.decode_response)
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Step: send a request, answer with a Reply."""
-
-    method: Method
-    request: Any
-    timeout: float | None
-    metadata: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Step: wait so many seconds, answer with None."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A message that came back, and the metadata before it."""
-
-    message: Any
-    metadata: Metadata
-
-
-T = TypeVar("T")
-Plan: TypeAlias = Generator[Send | Wait, Reply | None, T]
-
-
-class Deadline:
-    """A point in time that a call may not pass."""
-
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._end = clock() + seconds
-
-    def remaining(self) -> float:
-        """Seconds left, never below 0; infinity where there is no end."""
-        return max(0.0, self._end - self._clock())
-
-    def for_grpc(self) -> float | None:
-        """Seconds left as grpc takes them: None where there is no end."""
-        remaining = self.remaining()
-        return None if math.isinf(remaining) else remaining
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from polyhead._bulk import Bulk, BulkOptions, Message, Refusal
+from polyhead._bulk_items import BulkOptions, Message, Refusal
 from polyhead._errors import DeadlineExceededError, InternalError, PolyheadError, UnavailableError
 from polyhead._plans import CallOptions, Planner, check_unit, name_request, wire_tasks
 from polyhead._retry import Retries, is_transient
@@ -14,6 +14,8 @@ from polyhead._status import error_of_rpc
 
 if TYPE_CHECKING:
     import grpc
+
+    from polyhead._bulk import Bulk
 
 _FAILED_WRITE = "Internal error from Core"
 
