@@ -16,6 +16,7 @@ from polyhead import (
     OverloadedError,
     UnauthenticatedError,
     UnavailableError,
+    Violation,
     Words,
 )
 from polyhead.testing import serve
@@ -54,7 +55,10 @@ def test_bad_items_do_not_disturb_the_good(client):
     found = client.stream(items, TASK, ordered=True)
     assert [outcome.error is None for outcome in found] == [True, False, False, True, False, False]
     assert isinstance(found[1].error, InvalidArgumentError)
-    assert found[1].error.violations[0].description == "must hold at least one word"
+    assert found[1].error.violations == (Violation("text", "must hold at least one word"),)
+    assert str(found[1].error) == "text: must hold at least one word"
+    assert found[2].error.violations[0].field == "text"
+    assert found[4].error.violations[0].field == "words[0]"
     assert found[3].annotation.classification("sentiment").label == "negative"
 
 

@@ -5,13 +5,14 @@ On the wire items go by their place in the input, so the caller's ids may repeat
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from polyhead import _convert, _documents
 from polyhead._annotation import Outcome, ResponseInfo
 from polyhead._bulk_items import BulkOptions, Gathering, Item, Message, Refusal
-from polyhead._errors import InternalError, PolyheadError
+from polyhead._errors import InternalError, InvalidArgumentError, PolyheadError, Violation
 from polyhead._retry import is_transient
 from polyhead._status import error_of_status
 from polyhead.v1 import annotation_service_pb2 as service_pb2
@@ -26,6 +27,7 @@ decode_response = service_pb2.AnnotateStreamResponse.FromString
 _MESSAGE_ITEMS = 64
 _MESSAGE_CHARS = 64 * 1024
 _WINDOW_MESSAGES = 8
+_PLACE = re.compile(r"^items\[\d+\]\.document\.?")
 _ENVELOPE_BYTES = 4096  # room in a message for all but its documents
 
 
@@ -210,4 +212,20 @@ def _read_outcome(item: Item, wire: service_pb2.StreamOutcome, info: ResponseInf
         except InternalError as error:
             return Outcome(item.index, item.id, error=error)
         return Outcome(item.index, item.id, annotation=annotation)
-    return Outcome(item.index, item.id, error=error_of_status(wire.error, info.request_id))
+    failure = _about_item(error_of_status(wire.error, info.request_id))
+    return Outcome(item.index, item.id, error=failure)
+
+
+def _about_item(error: PolyheadError) -> PolyheadError:
+    """Take the item's place in our message, of which the caller knows nothing, out of an error."""
+    if not isinstance(error, InvalidArgumentError):
+        return error
+    violations = [
+        Violation(_PLACE.sub("", v.field) or "document", v.description) for v in error.violations
+    ]
+    return InvalidArgumentError(
+        _PLACE.sub("", error.message),
+        code=error.code,
+        request_id=error.request_id,
+        violations=tuple(violations),
+    )

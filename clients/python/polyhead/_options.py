@@ -108,13 +108,13 @@ class ChannelOptions:
     """The connection's limits.
 
     Attributes:
-        max_send_bytes: Largest request message.
+        max_send_bytes: Largest request message. Above the server's own limit it is of no use.
         max_receive_bytes: Largest answer; a tagged megabyte of text takes about 8 MB.
         keepalive_seconds: While calls run, ask a silent server after this time whether it lives.
         keepalive_timeout_seconds: Hold it for dead when it has not said so by then.
     """
 
-    max_send_bytes: int = 16 * 2**20
+    max_send_bytes: int = 8 * 2**20
     max_receive_bytes: int = 128 * 2**20
     keepalive_seconds: float = 30.0
     keepalive_timeout_seconds: float = 10.0
