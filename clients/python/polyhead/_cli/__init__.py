@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-_HINT = "polyhead: the command needs the package rich: pip install 'polyhead[cli]'"
+_HINT = (
+    "polyhead: the command needs the package rich, which comes with polyhead[cli]: pip install rich"
+)
 
 
 def main() -> int:
