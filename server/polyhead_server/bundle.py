@@ -23,6 +23,9 @@ FORMAT = 1
 
 MANIFEST = "manifest.json"
 
+LONGEST_WINDOW = 4096
+"""Tokens that a window may have."""
+
 Kind = Literal["classification", "tagging", "spans"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Pooling = Literal["mean", "first", "max"]
@@ -143,9 +146,8 @@ def open_bundle(path: Path) -> Bundle:
     """
     content = _read_manifest(path)
     root = Fields(content, MANIFEST)
-    if (found := root.integer("format")) != FORMAT:
-        raise BundleError(f"{path}: bundle format {found} is not {FORMAT}, the one read here")
     try:
+        _check_format(root)
         manifest = _manifest(root)
         _verify(path, root.mapping("digests"), manifest)
     except BundleError as error:
@@ -172,11 +174,16 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise BundleError(f"{path}: not a bundle: it has no {MANIFEST}") from None
     except OSError as error:
         raise BundleError(f"{path}: {MANIFEST} cannot be read: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BundleError(f"{path}: {MANIFEST} is not JSON") from None
     if not isinstance(content, dict):
         raise BundleError(f"{path}: {MANIFEST} is not a JSON object")
     return content
+
+
+def _check_format(root: Fields) -> None:
+    if (found := root.integer("format")) != FORMAT:
+        raise BundleError(f"bundle format {found} is not {FORMAT}, the one read here")
 
 
 def _manifest(root: Fields) -> Manifest:
@@ -218,6 +225,8 @@ def _tokenizer(fields: Fields) -> TokenizerSpec:
         shapes=fields.flag("shapes"),
     )
     room = spec.max_tokens - len(spec.prefix) - len(spec.suffix)
+    if spec.max_tokens > LONGEST_WINDOW:
+        raise BundleError(f"tokenizer: max_tokens is more than {LONGEST_WINDOW}")
     if max(spec.overlap, spec.max_word_pieces) >= room:
         raise BundleError("tokenizer: overlap and max_word_pieces must be less than the window")
     return spec
@@ -248,11 +257,18 @@ def _verify(path: Path, digests: Mapping[str, Any], manifest: Manifest) -> None:
     if unlisted := sorted(set(needed) - set(digests)):
         raise BundleError(f"no digest for {', '.join(unlisted)}")
     for name, digest in digests.items():
-        file = path / Fields({"name": name}, "digests").file("name")
+        file = path / Fields({name: name}, "digests").file(name)
         if not file.is_file():
             raise BundleError(f"missing file {name}")
-        if _sha256(file) != digest:
+        if _read_sha256(file) != digest:
             raise BundleError(f"{name} is damaged: its sha256 is not the manifest's")
+
+
+def _read_sha256(file: Path) -> str:
+    try:
+        return _sha256(file)
+    except OSError as error:
+        raise BundleError(f"{file.name} cannot be read: {error.strerror}") from None
 
 
 def _files(manifest: Manifest) -> list[str]:

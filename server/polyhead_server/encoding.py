@@ -147,6 +147,7 @@ class DocumentEncoder:
         return tuple(
             self._window(pieces, bounds[first], bounds[end], own_first, own_end)
             for (first, end), (own_first, own_end) in zip(cuts, owned, strict=True)
+            if own_first < own_end  # between its neighbours a short one may be left with no word
         )
 
     def _window(self, pieces: Pieces, start: int, end: int, own_first: int, own_end: int) -> Window:

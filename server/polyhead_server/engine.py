@@ -10,13 +10,14 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from polyhead_server.errors import BundleError
+from polyhead_server.packing import Packed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from polyhead_server.packing import Packed
-
 Hidden = NDArray[np.float32]
+
+_TRIAL_TOKENS = 16
 
 INPUTS = ("input_ids", "position_ids", "segment_ids", "shape_ids")
 
@@ -52,10 +53,20 @@ class OpenVinoEngine:
             model = core.read_model(graph)
             _check_ports(model, hidden_size)
             compiled = core.compile_model(model, "CPU", _options(threads))
+            self._request = compiled.create_infer_request()
+            self._inputs = [compiled.input(name) for name in INPUTS]
+            self._prove(hidden_size)
         except RuntimeError:
             raise BundleError(f"{graph.name} is not a graph that OpenVINO can run here") from None
-        self._request = compiled.create_infer_request()
-        self._inputs = [compiled.input(name) for name in INPUTS]
+
+    def _prove(self, hidden_size: int) -> None:
+        """Run the encoder once: a graph that can be read may still be none of ours, or damaged."""
+        ids = np.zeros(_TRIAL_TOKENS, np.int32)
+        vectors = self.infer(Packed(ids, ids, ids, ids, (0,), _TRIAL_TOKENS))
+        if vectors.shape != (_TRIAL_TOKENS, hidden_size):
+            raise BundleError(f"the encoder gives {vectors.shape[-1:]} values a token")
+        if not np.isfinite(vectors).all():
+            raise BundleError("the encoder gives values that are not finite")
 
     def infer(self, batch: Packed) -> Hidden:
         """Encode a batch: [N, H]. The array is valid until the next call."""

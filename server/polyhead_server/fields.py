@@ -41,6 +41,8 @@ class Fields:
         value: str = self._get(name, str, "a string")
         if not value:
             raise self._fault(name, "a string of at least one character")
+        if not _is_text(value):
+            raise self._fault(name, "valid Unicode")
         return value
 
     def file(self, name: str) -> str:
@@ -74,16 +76,16 @@ class Fields:
         return bool(self._get(name, bool, "true or false"))
 
     def integers(self, name: str) -> tuple[int, ...]:
-        """A list of whole numbers."""
+        """A list of whole numbers, none below 0."""
         value = self._get(name, list, "a list of whole numbers")
-        if not all(type(item) is int for item in value):
+        if not all(type(item) is int and item >= 0 for item in value):
             raise self._fault(name, "a list of whole numbers")
         return tuple(value)
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of at least one string, each different and not empty."""
         value = self._get(name, list, "a list of strings")
-        good = value and all(isinstance(item, str) and item for item in value)
+        good = value and all(isinstance(item, str) and item and _is_text(item) for item in value)
         if not good or len(set(value)) != len(value):
             raise self._fault(name, "a list of different strings")
         return tuple(value)
@@ -103,3 +105,8 @@ class Fields:
         if not all(isinstance(item, dict) for item in value):
             raise self._fault(name, "a list of objects")
         return [Fields(item, f"{self._path}: {name}[{n}]") for n, item in enumerate(value)]
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be sent: JSON lets lone surrogates in."""
+    return not any("\ud800" <= char <= "\udfff" for char in value)

@@ -102,8 +102,8 @@ def load_head(bundle: Path, spec: HeadSpec, width: int) -> Head:
     """
     try:
         tensors = load_file(bundle / spec.file)
-    except (OSError, SafetensorError):
-        raise BundleError(f"{spec.file} is not a safetensors file") from None
+    except (OSError, SafetensorError, TypeError, KeyError):  # the last two: types unknown to numpy
+        raise BundleError(f"{spec.file} is not a safetensors file of numbers") from None
     return Head(spec, tensors, width)
 
 

@@ -87,9 +87,12 @@ class Model:
         """
         bundle = open_bundle(path)
         spec = bundle.manifest.encoder
-        heads = {head.name: load_head(path, head, spec.hidden_size) for head in bundle.heads}
-        encoder = load_encoder(bundle)
-        engine = OpenVinoEngine(path / spec.file, hidden_size=spec.hidden_size, threads=threads)
+        try:
+            heads = {head.name: load_head(path, head, spec.hidden_size) for head in bundle.heads}
+            encoder = load_encoder(bundle)
+            engine = OpenVinoEngine(path / spec.file, hidden_size=spec.hidden_size, threads=threads)
+        except BundleError as error:
+            raise BundleError(f"{path}: {error}") from None
         return cls(bundle, encoder, engine, heads)
 
     def tokenize(self, source: Source) -> Document:
@@ -171,10 +174,13 @@ def load_encoder(bundle: Bundle) -> DocumentEncoder:
     try:
         tokenizer = Tokenizer.from_file(str(bundle.path / spec.file))
     except Exception:  # noqa: BLE001 - the library raises Exception itself
-        raise BundleError(f"{bundle.path}: {spec.file} is not a tokenizer") from None
+        raise BundleError(f"{spec.file} is not a tokenizer") from None
     try:
         lexicon = json.loads((bundle.path / spec.words).read_text(encoding="utf-8"))
         splitter = WordSplitter(lexicon)
-    except (OSError, ValueError, TypeError, KeyError):
-        raise BundleError(f"{bundle.path}: {spec.words} is not a word lexicon") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise BundleError(f"{spec.words} is not a word lexicon") from None
+    marks = (*spec.prefix, *spec.suffix, spec.unknown)
+    if max(marks) >= tokenizer.get_vocab_size():
+        raise BundleError(f"{spec.file} is not the tokenizer that the manifest describes")
     return DocumentEncoder(tokenizer, spec, splitter)

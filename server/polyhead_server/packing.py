@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polyhead_server.bundle import LONGEST_WINDOW
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -74,4 +76,4 @@ def pack(windows: Sequence[Window], position_offset: int = 0) -> Packed:
     return Packed(ids, positions, segments, shapes, tuple(starts), used)
 
 
-_COUNT = np.arange(4096, dtype=np.int32)
+_COUNT = np.arange(LONGEST_WINDOW, dtype=np.int32)

@@ -1,0 +1,67 @@
+"""Windows lie behind each other in one batch, each with its number and its own positions."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polyhead_server.encoding import Window
+from polyhead_server.packing import COARSE, FILL_SEGMENT, FINE, STEP, ladder, ladder_length, pack
+
+
+def window(length: int, first_id: int = 10) -> Window:
+    """A window whose ids count up."""
+    ids = np.arange(first_id, first_id + length, dtype=np.int32)
+    return Window(ids, ids % 7, np.array([1], np.int32), (1, length - 1))
+
+
+def test_windows_follow_each_other():
+    """Ids and shapes are copied; segments number the windows; positions start anew in each."""
+    batch = pack([window(3), window(5, 50)])
+    assert batch.ids[:8].tolist() == [10, 11, 12, 50, 51, 52, 53, 54]
+    assert batch.shapes[:8].tolist() == [3, 4, 5, 1, 2, 3, 4, 5]
+    assert batch.segments[:8].tolist() == [0, 0, 0, 1, 1, 1, 1, 1]
+    assert batch.positions[:8].tolist() == [0, 1, 2, 0, 1, 2, 3, 4]
+    assert batch.starts == (0, 3)
+    assert batch.used == 8
+
+
+def test_what_fills_a_batch_up_is_no_window():
+    """Fill tokens have a segment of their own, so that no window attends to them."""
+    batch = pack([window(3)])
+    assert len(batch.ids) == STEP
+    assert set(batch.segments[3:].tolist()) == {FILL_SEGMENT}
+
+
+def test_positions_start_at_the_encoders_first():
+    """Encoders whose first position is not 0 are given theirs."""
+    assert pack([window(3)], 2).positions[:3].tolist() == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "length"), [(1, STEP), (STEP, STEP), (STEP + 1, 2 * STEP), (FINE + 1, FINE + COARSE)]
+)
+def test_lengths_are_steps_of_a_ladder(tokens, length):
+    """Fine steps for small batches, coarse ones for large."""
+    assert ladder_length(tokens) == length
+
+
+@given(st.integers(1, 1500), st.integers(1, 1500))
+def test_the_ladder_holds_every_batch_up_to_its_limit(tokens, most):
+    """What is warmed is what is used: every length of a smaller batch is a rung, in order."""
+    rungs = ladder(most)
+    assert rungs == sorted(set(rungs))
+    assert ladder_length(min(tokens, most)) in rungs
+    assert rungs[-1] == ladder_length(most)
+
+
+@given(st.lists(st.integers(3, 60), min_size=1, max_size=12))
+def test_every_window_is_found_again_at_its_start(lengths):
+    """Nothing of a window is lost, moved or mixed with another's."""
+    windows = [window(length, 100 * number) for number, length in enumerate(lengths)]
+    batch = pack(windows)
+    assert batch.used == sum(lengths) <= len(batch.ids)
+    for number, (start, item) in enumerate(zip(batch.starts, windows, strict=True)):
+        end = start + len(item.ids)
+        assert batch.ids[start:end].tolist() == item.ids.tolist()
+        assert set(batch.segments[start:end].tolist()) == {number}
