@@ -13,6 +13,7 @@ from polyhead_server.bundle import EncoderSpec, Manifest, TokenizerSpec
 from polyhead_server.encoding import DocumentEncoder
 from polyhead_server.words import WordSplitter, default_lexicon
 from polyhead_training.network import head_spec
+from polyhead_training.pretrained import only_local
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +58,9 @@ def load_assets(config: Config, encoder: str) -> Assets:
         OSError: there is no tokenizer under that name.
         ValueError: the tokenizer has no fast form, which serving needs.
     """
-    tokenizer = AutoTokenizer.from_pretrained(encoder, use_fast=True)
+    tokenizer = AutoTokenizer.from_pretrained(
+        encoder, use_fast=True, local_files_only=only_local(encoder)
+    )
     if not tokenizer.is_fast:
         raise ValueError(f"{encoder}: its tokenizer has no fast form, which serving needs")
     spec = _tokenizer_spec(config, tokenizer)

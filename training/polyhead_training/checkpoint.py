@@ -12,17 +12,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from polyhead_training.errors import TrainingError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Tensors = dict[str, Tensor]
 
-_FILE = "checkpoint.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
+HISTORY = "history.jsonl"
 
 
 @dataclass(slots=True)
@@ -37,6 +40,8 @@ class Progress:
     """Validations since the best one."""
     seconds: float = 0.0
     """Training time, over all starts."""
+    loss: float = 0.0
+    """Running mean of the loss."""
     history: list[dict[str, Any]] = field(default_factory=list)
     """One entry a validation: step, seconds, loss, figures."""
 
@@ -56,14 +61,16 @@ def save_checkpoint(
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{index}/{key}": value for key, value in state.items()}
     facts = {key: getattr(progress, key) for key in Progress.__slots__}
-    _replace(folder / _FILE, tensors, {"fingerprint": fingerprint, "progress": json.dumps(facts)})
+    _replace(
+        folder / CHECKPOINT, tensors, {"fingerprint": fingerprint, "progress": json.dumps(facts)}
+    )
 
 
 def load_checkpoint(
     folder: Path, network: torch.nn.Module, optimiser: torch.optim.Optimizer
 ) -> tuple[Progress, Tensors]:
     """Put a run back to its last checkpoint; returns its progress and averaged weights."""
-    tensors = load_file(folder / _FILE)
+    tensors = load_file(folder / CHECKPOINT)
     network.load_state_dict(_part(tensors, "weights/"))
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "optimiser/").items():
@@ -71,18 +78,27 @@ def load_checkpoint(
         state.setdefault(int(index), {})[key] = value
     whole = optimiser.state_dict()
     optimiser.load_state_dict({**whole, "state": state})
-    with safe_open(folder / _FILE, framework="pt") as file:
+    with safe_open(folder / CHECKPOINT, framework="pt") as file:
         progress = Progress(**json.loads(file.metadata()["progress"]))
     return progress, _part(tensors, "average/")
 
 
 def checkpoint_fingerprint(folder: Path) -> str | None:
-    """Whose checkpoint lies in a folder; None where there is none."""
-    file = folder / _FILE
+    """Whose checkpoint lies in a folder; None where there is none.
+
+    Raises:
+        TrainingError: there is one that cannot be read.
+    """
+    file = folder / CHECKPOINT
     if not file.exists():
         return None
-    with safe_open(file, framework="pt") as opened:
-        return str(opened.metadata()["fingerprint"])
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return str((opened.metadata() or {})["fingerprint"])
+    except (SafetensorError, KeyError):
+        raise TrainingError(
+            f"{file} is damaged or no checkpoint: remove it, or start anew with --fresh"
+        ) from None
 
 
 def save_weights(file: Path, weights: Tensors) -> None:

@@ -28,8 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, TrainingError) as error:
         sys.stderr.write(f"{error}\n")
         return USAGE_ERROR
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
+        return USAGE_ERROR
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on from the last checkpoint\n")
+        sys.stderr.write(f"stopped{options.after_stop}\n")
         return INTERRUPTED
     return 0
 
@@ -71,7 +76,7 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--fresh", action="store_true", help="start anew where there is a checkpoint"
     )
-    parser.set_defaults(run=_fit)
+    parser.set_defaults(run=_fit, after_stop="; the same command goes on from the last checkpoint")
 
 
 def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -97,7 +102,7 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="run directory with the torch weights (default: BUNDLE with .run added, if there)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=_evaluate)
+    parser.set_defaults(run=_evaluate, after_stop="")
 
 
 def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -106,7 +111,7 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("config", type=Path, metavar="CONFIG", help="training configuration, TOML")
     _add_data(parser)
-    parser.set_defaults(run=_check)
+    parser.set_defaults(run=_check, after_stop="")
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
+from safetensors.numpy import load_file as read_tensors
 from safetensors.torch import load_file
 
 from polyhead_server.bundle import open_bundle
@@ -20,14 +22,16 @@ from polyhead_training.config import load_config
 from polyhead_training.data import load_all, load_inputs
 from polyhead_training.errors import TrainingError
 from polyhead_training.evaluation import Measure
-from polyhead_training.export import export_bundle, record_figures
+from polyhead_training.export import check_place, export_bundle, record_figures
 from polyhead_training.fit import discard, train
 from polyhead_training.progress import Reporter
+from polyhead_training.torch_engine import head_tensors
 from polyhead_training.workshop import measure, open_workshop, reopen_workshop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from polyhead_server.bundle import Bundle, HeadSpec
     from polyhead_training.config import Config
     from polyhead_training.data import SourceData
     from polyhead_training.run import TrainingRun
@@ -76,9 +80,10 @@ def fit(
     """
     console = Console(highlight=False)
     folder = folder or run_folder(out)
+    check_place(out)
+    shop = open_workshop(config, data, encoder)
     if fresh:
         discard(folder)
-    shop = open_workshop(config, data, encoder)
     with Reporter() as reporter:
         run = train(shop, folder, reporter)
     shop.network.load_state_dict(load_file(folder / BEST))
@@ -86,12 +91,13 @@ def fit(
     proof = export_bundle(shop, out, _facts(run))
     console.print(
         f"the served encoder agrees with torch: cosine {proof.cosine:.4f}, same answers "
-        + ", ".join(f"{name} {100 * value:.1f} %" for name, value in proof.agreement.items())
+        + ", ".join(f"{name} {100 * value:.1f} %" for name, value in proof.agreement.items()),
+        soft_wrap=True,
     )
     served, reference = _measure_both(shop.config, shop.data, out, shop)
     record_figures(out, served, reference)
     _print_table(console, served, reference)
-    console.print(f"bundle: {out}\nserve it: polyhead-server serve --bundle {out}")
+    console.print(f"bundle: {out}\nserve it: polyhead-server serve --bundle {out}", soft_wrap=True)
 
 
 def run_folder(bundle: Path) -> Path:
@@ -125,10 +131,10 @@ def evaluate(
         known = open_bundle(bundle)
     except BundleError as error:
         raise TrainingError(str(error)) from None
-    heads = {head.name for head in known.heads}
-    settings = _measured(_own_config(known.manifest.provenance, config), heads)
+    own = _own_config(known)
+    settings = _measured(load_config(config) if config else own, known)
     sources = load_all(settings, data)
-    shop = _trained(settings, sources, bundle, folder)
+    shop = _trained(own, sources, known, folder) if own else None
     served, reference = _measure_both(settings, sources, bundle, shop)
     if shop is None:
         reference = _recorded(known.manifest.provenance, served)
@@ -145,20 +151,24 @@ def evaluate(
     _print_table(Console(highlight=False), served, reference, now=shop is not None)
 
 
-def _own_config(provenance: Mapping[str, object], config: Path | None) -> Config:
-    if config is not None:
-        return load_config(config)
-    text = provenance.get("config")
+def _own_config(bundle: Bundle) -> Config | None:
+    """The configuration that the bundle was trained with, where it says so."""
+    text = bundle.manifest.provenance.get("config")
     if not isinstance(text, str):
-        raise TrainingError("the bundle does not say how it was trained: give --config")
+        return None
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "bundle-config.toml"
+        file = Path(folder) / "config.toml"
         file.write_text(text, encoding="utf-8")
-        return load_config(file)
+        config = load_config(file)
+    name = f"{bundle.path} (its own configuration)"
+    return replace(config, sources=tuple(replace(item, config=name) for item in config.sources))
 
 
-def _measured(config: Config, heads: set[str]) -> Config:
+def _measured(config: Config | None, bundle: Bundle) -> Config:
     """The configuration with what can be measured: parts beside training, of served heads."""
+    if config is None:
+        raise TrainingError("the bundle does not say how it was trained: give --config")
+    heads = {head.name: head for head in bundle.heads}
     sources = tuple(
         replace(source, train=(), hold_out=0)
         for source in config.sources
@@ -166,17 +176,33 @@ def _measured(config: Config, heads: set[str]) -> Config:
     )
     if not sources:
         raise TrainingError("the configuration has no dev or test data for a head of the bundle")
+    for name in sorted({source.head for source in sources}):
+        ours, theirs = config.head(name), heads[name]
+        if (ours.kind, set(ours.labels)) != (theirs.kind, set(theirs.labels)):
+            raise TrainingError(f'head "{name}" has another kind or other labels in the bundle')
     return replace(config, sources=sources)
 
 
 def _trained(
-    config: Config, data: Mapping[str, SourceData], bundle: Path, folder: Path | None
+    config: Config, data: Mapping[str, SourceData], bundle: Bundle, folder: Path | None
 ) -> Workshop | None:
     """The trained network in torch, where its weights are at hand."""
-    place = folder or run_folder(bundle)
+    place = folder or run_folder(bundle.path)
     if folder is None and not (place / BEST).exists():
         return None
-    return reopen_workshop(config, data, place)
+    shop = reopen_workshop(config, data, place)
+    if all(_same_head(shop, bundle, head) for head in bundle.heads):
+        return shop
+    if folder is None:
+        return None
+    raise TrainingError(f"{folder} holds other weights than those that the bundle was made from")
+
+
+def _same_head(shop: Workshop, bundle: Bundle, head: HeadSpec) -> bool:
+    ours, theirs = head_tensors(shop.network, head.name), read_tensors(bundle.path / head.file)
+    return ours.keys() == theirs.keys() and all(
+        np.array_equal(value, theirs[name]) for name, value in ours.items()
+    )
 
 
 def _measure_both(

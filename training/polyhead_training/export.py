@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openvino as ov
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
-from polyhead_server.bundle import Figure, open_bundle, seal_bundle
+from polyhead_server.bundle import MANIFEST, Figure, open_bundle, seal_bundle
 from polyhead_server.errors import BundleError
 from polyhead_server.heads import ClassificationOutput, SpansOutput
 from polyhead_server.model import Model
@@ -63,26 +63,62 @@ def export_bundle(shop: Workshop, out: Path, facts: dict[str, Any]) -> Proof:
         facts: added to the provenance.
 
     Raises:
-        ExportError: the bundle cannot be read by the server, or gives something else than torch.
+        ExportError: the bundle cannot be read by the server, or gives something else than torch,
+            or ``out`` is something else than a bundle.
     """
+    check_place(out)
     shop.network.eval().to("cpu")
-    fresh = out.with_name(out.name + ".new")
-    if fresh.exists():
-        shutil.rmtree(fresh)
+    fresh = _beside(out, "new")
     (fresh / "heads").mkdir(parents=True)
+    try:
+        _write_bundle(shop, fresh, facts)
+        proof = _prove(shop, fresh)
+    except BaseException:
+        shutil.rmtree(fresh)
+        raise
+    _take_place(fresh, out)
+    return proof
+
+
+def check_place(out: Path) -> None:
+    """Make sure that a bundle may be written to a path: it is free, or holds a bundle.
+
+    Raises:
+        ExportError: something else is there, which would be lost.
+    """
+    empty = out.is_dir() and not any(out.iterdir())
+    if out.exists() and not empty and not (out / MANIFEST).is_file():
+        raise ExportError(f"{out} exists and is no bundle: give a path that is free by --out")
+
+
+def _take_place(fresh: Path, out: Path) -> None:
+    """Put a finished bundle into place; an older one goes only once the new one is there."""
+    old = _beside(out, "old")
+    if out.exists():
+        out.rename(old)
+    fresh.rename(out)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def _beside(out: Path, mark: str) -> Path:
+    """A free path beside a bundle; what an interrupted export left there is removed."""
+    path = out.with_name(f"{out.name}.{mark}")
+    if path.exists():
+        shutil.rmtree(path)
+    return path
+
+
+def _write_bundle(shop: Workshop, fresh: Path, facts: dict[str, Any]) -> None:
     plain = manifest(shop.config, shop.assets, shop.network.encoder.hidden_size)
     shop.assets.write(fresh)
     _write_encoder(shop, fresh, plain)
     for head in plain.heads:
-        save_file(head_tensors(shop.network, head.name), fresh / head.file)
+        # Not save_file: it makes files that only their owner can read.
+        (fresh / head.file).write_bytes(save(head_tensors(shop.network, head.name)))
     whole = replace(plain, provenance={**provenance(shop.config), **facts})
     (fresh / "MODEL_CARD.md").write_text(model_card(whole), encoding="utf-8")
     seal_bundle(fresh, whole)
-    proof = _prove(shop, fresh)
-    if out.exists():
-        shutil.rmtree(out)
-    fresh.rename(out)
-    return proof
 
 
 def record_figures(bundle: Path, served: Sequence[Measure], reference: Sequence[Measure]) -> None:

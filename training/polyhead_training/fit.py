@@ -8,11 +8,11 @@ import shutil
 from typing import TYPE_CHECKING
 
 from polyhead_training.batches import source_of
-from polyhead_training.checkpoint import checkpoint_fingerprint
+from polyhead_training.checkpoint import BEST, CHECKPOINT, HISTORY, checkpoint_fingerprint
 from polyhead_training.errors import TrainingError
 from polyhead_training.plan import Course, make_plan
 from polyhead_training.run import Lessons, RunPlace, TrainingRun
-from polyhead_training.workshop import measure
+from polyhead_training.workshop import ENCODER_FOLDER, measure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +29,14 @@ def train(shop: Workshop, folder: Path, watcher: Watcher) -> TrainingRun:
         TrainingError: the folder holds a run of another configuration, data or encoder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    shop.keep(folder)
     mark = fingerprint(shop)
+    found = checkpoint_fingerprint(folder)
+    if found not in {None, mark}:
+        raise TrainingError(
+            f"{folder} holds a run of another configuration, data or encoder: "
+            "remove it, or start anew with --fresh"
+        )
+    shop.keep(folder)
     run = TrainingRun(
         shop.config,
         shop.network,
@@ -43,14 +49,8 @@ def train(shop: Workshop, folder: Path, watcher: Watcher) -> TrainingRun:
         place=RunPlace(folder, mark),
         watcher=watcher,
     )
-    found = checkpoint_fingerprint(folder)
     if found == mark:
         run.resume()
-    elif found is not None:
-        raise TrainingError(
-            f"{folder} holds a run of another configuration, data or encoder: "
-            "remove it, or start anew with --fresh"
-        )
     run.train()
     return run
 
@@ -80,6 +80,7 @@ def fingerprint(shop: Workshop) -> str:
 
 
 def discard(folder: Path) -> None:
-    """Remove a run folder, if there is one."""
-    if folder.exists():
-        shutil.rmtree(folder)
+    """Remove what a run left in its folder, and nothing else that may lie there."""
+    for name in (CHECKPOINT, BEST, HISTORY):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / ENCODER_FOLDER, ignore_errors=True)

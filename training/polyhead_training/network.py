@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModel
 
 from polyhead_server.bundle import HeadSpec
 from polyhead_server.shapes import SHAPES
+from polyhead_training.pretrained import only_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,10 +70,16 @@ class Encoder(nn.Module):
         if self.shapes is not None:
             vectors = vectors + self.shapes(shapes)
         output = self.transformer(
-            inputs_embeds=vectors, position_ids=positions, attention_mask=mask
+            inputs_embeds=vectors, position_ids=positions, attention_mask=mask, **self._types(ids)
         )
         hidden: Tensor = output.last_hidden_state
         return hidden
+
+    def _types(self, ids: Tensor) -> dict[str, Tensor]:
+        """Segment types where the family has them: its default is no longer than one window."""
+        if not getattr(self.transformer.config, "type_vocab_size", 0):
+            return {}
+        return {"token_type_ids": torch.zeros_like(ids)}
 
 
 class HeadModule(nn.Module):
@@ -147,7 +154,11 @@ def build_network(config: Config, encoder: str) -> MultiTaskNetwork:
         OSError: the weights are not to be had under that name.
     """
     torch.manual_seed(config.seed)
-    return _network(config, AutoModel.from_pretrained(encoder, **_options(config)))
+    options = _options(config)
+    transformer = AutoModel.from_pretrained(
+        encoder, local_files_only=only_local(encoder), **options
+    )
+    return _network(config, transformer)
 
 
 def blank_network(config: Config, encoder: Path) -> MultiTaskNetwork:

@@ -72,4 +72,6 @@ class Reporter:
         """Show a validation."""
         figures = "  ".join(f"{m.source} {m.metric} {100 * m.value:.2f}" for m in measures)
         mark = "  (best so far)" if best else ""
-        self._console.print(f"validation at step {step}: mean {100 * score:.2f}{mark}  {figures}")
+        self._console.print(
+            f"validation at step {step}: mean {100 * score:.2f}{mark}  {figures}", soft_wrap=True
+        )

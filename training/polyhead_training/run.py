@@ -15,6 +15,7 @@ from polyhead_training.augment import augment
 from polyhead_training.batches import collate, output_ids, samples, source_of
 from polyhead_training.checkpoint import (
     BEST,
+    HISTORY,
     Progress,
     load_checkpoint,
     save_checkpoint,
@@ -115,7 +116,6 @@ class TrainingRun:
         self._average = {name: value.clone() for name, value in network.state_dict().items()}
         self._specs = {head.name: head_spec(head) for head in config.heads}
         self._outputs = [source_outputs(self._specs[s.head], s) for s in config.sources]
-        self._loss = 0.0
         self.progress = Progress()
 
     def resume(self) -> None:
@@ -154,8 +154,9 @@ class TrainingRun:
         set_rates(self._optimiser, self._config.training, (number + 1) / len(self._plan))
         loss = self._learn(step, batch)
         self._update_average(number)
-        self._loss = loss if not self._loss else 0.98 * self._loss + 0.02 * loss
-        self._watcher.step(number + 1, len(self._plan), self._loss, tokens)
+        before = self.progress.loss
+        self.progress.loss = 0.98 * before + 0.02 * loss if before else loss
+        self._watcher.step(number + 1, len(self._plan), self.progress.loss, tokens)
 
     def _samples(self, step: Step, rng: random.Random) -> list[Sample]:
         source = self._config.sources[step.source]
@@ -209,7 +210,7 @@ class TrainingRun:
         measures = self._validate()
         selected = [m.value for m in measures if m.select]
         score = sum(selected) / max(1, len(selected))
-        best = score > self.progress.best_score
+        best = not selected or score > self.progress.best_score  # unmeasured, the last are taken
         if best:
             save_weights(self._folder / BEST, chosen)
             self.progress.best_score, self.progress.best_step = score, self.progress.step
@@ -222,13 +223,13 @@ class TrainingRun:
         entry = {
             "step": self.progress.step,
             "seconds": round(self.progress.seconds, 1),
-            "loss": round(self._loss, 4),
+            "loss": round(self.progress.loss, 4),
             "score": score,
             "figures": [asdict(measure) for measure in measures],
         }
         self.progress.history.append(entry)
-        with (self._folder / "history.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        lines = [json.dumps(item) + "\n" for item in self.progress.history]
+        (self._folder / HISTORY).write_text("".join(lines), encoding="utf-8")
 
     def _save(self) -> None:
         save_checkpoint(

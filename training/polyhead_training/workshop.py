@@ -85,7 +85,17 @@ def open_workshop(config_path: Path, data: Path, encoder: str | None) -> Worksho
             f"the encoder {name!r} cannot be loaded ({type(error).__name__}): give a hub id that "
             "can be reached, or a directory with its files, by --encoder"
         ) from error
+    _check_positions(config, network)
     return Workshop(config, sources, assets, network, hardware)
+
+
+def _check_positions(config: Config, network: MultiTaskNetwork) -> None:
+    most = getattr(network.encoder.transformer.config, "max_position_embeddings", None)
+    if most and config.encoder.max_tokens > most:
+        raise TrainingError(
+            f"{config.path}: max_tokens is {config.encoder.max_tokens}, but the encoder reads "
+            f"windows of at most {most} tokens"
+        )
 
 
 def choose_hardware(config: Config) -> Hardware:

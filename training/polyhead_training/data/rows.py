@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,9 @@ from polyhead_training.data.examples import Example
 from polyhead_training.data.files import DataFile
 from polyhead_training.data.labels import LabelMap
 from polyhead_training.problems import did_you_mean
+
+_VISIBLE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]")
+"""What a text needs to have a word: something besides blanks and control characters."""
 
 
 def read_jsonl(
@@ -118,7 +122,7 @@ class _Row:
         if not isinstance(value, str):
             self._refuse(f'field "{name}" must be a text, not {_type(value)}')
             return None
-        if not value.strip():
+        if not _VISIBLE.search(value):
             self._refuse(f'field "{name}" is empty')
             return None
         return self._sound(name, value)
