@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import hmac
 import math
+import random
 import re
-import secrets
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -47,11 +47,6 @@ class Method:
     """unary or bidi_stream."""
     service: str
     name: str
-
-    @property
-    def labels(self) -> tuple[str, str, str]:
-        """Values of grpc_type, grpc_service and grpc_method."""
-        return (self.kind, self.service, self.name)
 
 
 class Calls:
@@ -146,6 +141,7 @@ class Call:
         self._calls = calls
         self._context = context
         self._method = method
+        self._counts = calls.metrics.method(method.kind, method.service, method.name)
         self._metadata = {k: v for k, v in context.invocation_metadata() or () if type(v) is str}
         self._start = time.perf_counter()
         self.request_id = _request_id(self._metadata.get(REQUEST_ID_KEY, ""))
@@ -178,15 +174,15 @@ class Call:
 
     def received(self) -> None:
         """A message was received."""
-        self._calls.metrics.received.labels(*self._method.labels).inc()
+        self._counts.received.inc()
 
     def sent(self) -> None:
         """A message was sent."""
-        self._calls.metrics.sent.labels(*self._method.labels).inc()
+        self._counts.sent.inc()
 
     def __enter__(self) -> Self:
         structlog.contextvars.bind_contextvars(request_id=self.request_id)
-        self._calls.metrics.started.labels(*self._method.labels).inc()
+        self._counts.started.inc()
         self._calls.begun()
         return self
 
@@ -198,9 +194,7 @@ class Call:
     ) -> bool:
         code = self._end(error)
         seconds = time.perf_counter() - self._start
-        metrics = self._calls.metrics
-        metrics.handled.labels(*self._method.labels, _go_name(code)).inc()
-        metrics.seconds.labels(*self._method.labels).observe(seconds)
+        self._counts.ended(_go_name(code), seconds)
         self._calls.ended()
         if self._calls.access_log:
             self._log_access(code, seconds)
@@ -244,7 +238,9 @@ def told(error: BaseException) -> RequestError:
 
 
 def _request_id(given: str) -> str:
-    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    if _REQUEST_ID.fullmatch(given):
+        return given
+    return f"{random.getrandbits(128):032x}"
 
 
 @cache

@@ -126,7 +126,7 @@ def no_words(source: Source, path: str) -> Violation:
 
 
 def _check_text(text: str, field: str) -> Iterator[Violation]:
-    if not _VISIBLE.search(text):
+    if not (text[:1].isalnum() or _VISIBLE.search(text)):
         yield Violation(field, "must hold at least one word of visible characters")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import (
@@ -33,6 +34,22 @@ _TOKENS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
 _CALL = ("grpc_type", "grpc_service", "grpc_method")
 
 
+@dataclass(frozen=True, slots=True)
+class MethodMetrics:
+    """Metrics of one method, looked up once: this runs several times a call."""
+
+    started: Counter
+    received: Counter
+    sent: Counter
+    seconds: Histogram
+    handled: Callable[[str], Counter]
+
+    def ended(self, code: str, seconds: float) -> None:
+        """A call ended with this status."""
+        self.handled(code).inc()
+        self.seconds.observe(seconds)
+
+
 class Metrics:
     """Every collector of the server.
 
@@ -42,14 +59,15 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        self._methods: dict[tuple[str, str, str], MethodMetrics] = {}
         counter, histogram, gauge = self._counter, self._histogram, self._gauge
-        self.started = counter("grpc_server_started_total", "Calls begun.", _CALL)
-        self.handled = counter(
+        self._started = counter("grpc_server_started_total", "Calls begun.", _CALL)
+        self._handled = counter(
             "grpc_server_handled_total", "Calls ended, by status.", (*_CALL, "grpc_code")
         )
-        self.seconds = histogram("grpc_server_handling_seconds", "Time of calls.", SECONDS, _CALL)
-        self.received = counter("grpc_server_msg_received_total", "Messages received.", _CALL)
-        self.sent = counter("grpc_server_msg_sent_total", "Messages sent.", _CALL)
+        self._seconds = histogram("grpc_server_handling_seconds", "Time of calls.", SECONDS, _CALL)
+        self._received = counter("grpc_server_msg_received_total", "Messages received.", _CALL)
+        self._sent = counter("grpc_server_msg_sent_total", "Messages sent.", _CALL)
         self.in_flight = gauge("polyhead_in_flight", "Calls under way.")
         self.documents = counter("polyhead_documents_total", "Documents annotated.")
         self.windows = counter("polyhead_windows_total", "Encoder windows of those documents.")
@@ -81,6 +99,19 @@ class Metrics:
         """Say what is running."""
         self._build.clear()
         self._build.labels(version, bundle, bundle_version).set(1)
+
+    def method(self, kind: str, service: str, name: str) -> MethodMetrics:
+        """The metrics of one method, by grpc_type, grpc_service and grpc_method."""
+        labels = (kind, service, name)
+        if labels not in self._methods:
+            self._methods[labels] = MethodMetrics(
+                started=self._started.labels(*labels),
+                received=self._received.labels(*labels),
+                sent=self._sent.labels(*labels),
+                seconds=self._seconds.labels(*labels),
+                handled=lambda code: self._handled.labels(*labels, code),
+            )
+        return self._methods[labels]
 
     def watch_queue(self, texts: Callable[[], float], tokens: Callable[[], float]) -> None:
         """Read the size of the queue whenever the metrics are read."""

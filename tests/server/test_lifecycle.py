@@ -7,13 +7,12 @@ import urllib.request
 
 import grpc
 import pytest
-from background_server import PATIENCE, SERVICE, Gate, quiet_settings, until
+from background_server import PATIENCE, SERVICE, Gate, quiet_settings, running, until
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead.v1 import document_pb2 as doc
-from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
 from polyhead_server.errors import BundleError, StartError
 from polyhead_server.lifecycle import start_server
 
@@ -55,41 +54,53 @@ async def test_metrics_port(tiny_bundle):
 
 async def test_health_by_service(tiny_bundle):
     """The server as a whole and the service are SERVING; an unknown service is NOT_FOUND."""
-    server = await start_server(quiet_settings(tiny_bundle))
-    async with grpc.aio.insecure_channel(server.ready.address) as channel:
+    async with (
+        running(tiny_bundle) as (server, _),
+        grpc.aio.insecure_channel(server.ready.address) as channel,
+    ):
         for service in ("", SERVICE):
             assert await health(channel, service) == health_pb2.HealthCheckResponse.SERVING
         with pytest.raises(grpc.RpcError) as caught:
             await health(channel, "polyhead.v1.Other")
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
-    await server.stop()
 
 
 async def test_reflection_lists_the_services(tiny_bundle):
     """Tools can find the services and their messages by reflection."""
-    server = await start_server(quiet_settings(tiny_bundle))
-    async with grpc.aio.insecure_channel(server.ready.address) as channel:
+    async with (
+        running(tiny_bundle) as (server, _),
+        grpc.aio.insecure_channel(server.ready.address) as channel,
+    ):
         call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo()
         await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
         answer = await call.read()
         names = [service.name for service in answer.list_services_response.service]
         assert {SERVICE, "grpc.health.v1.Health"} <= set(names)
         await call.done_writing()
-    await server.stop()
+
+
+async def busy(server, stub, waiting):
+    """Calls of which the first is in the engine, held up by a gate, and so many others wait."""
+    gate = Gate(server)
+    calls = [asyncio.ensure_future(stub.Annotate(REQUEST, timeout=PATIENCE))]
+    await asyncio.to_thread(gate.entered.wait, PATIENCE)
+    more = [stub.Annotate(REQUEST, timeout=PATIENCE) for _ in range(waiting)]
+    calls += map(asyncio.ensure_future, more)
+    await until(lambda: server._batcher.waiting_items == waiting)
+    return gate, calls
 
 
 async def test_drain_in_order(tiny_bundle):
     """Health says NOT_SERVING first, calls under way are answered, and the drain is complete."""
-    server = await start_server(quiet_settings(tiny_bundle))
-    gate = Gate(server)
-    async with grpc.aio.insecure_channel(server.ready.address) as channel:
+    async with (
+        running(tiny_bundle) as (server, stub),
+        grpc.aio.insecure_channel(server.ready.address) as channel,
+    ):
         watch = health_pb2_grpc.HealthStub(channel).Watch(
             health_pb2.HealthCheckRequest(service=SERVICE)
         )
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
-        stub = AnnotationServiceStub(channel)
-        calls = [asyncio.ensure_future(stub.Annotate(REQUEST, timeout=PATIENCE)) for _ in range(20)]
-        await until(lambda: server._batcher.waiting_items == 19)
+        gate, calls = await busy(server, stub, waiting=19)
         stopping = asyncio.create_task(server.stop())
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
         gate.open()
@@ -100,12 +111,8 @@ async def test_drain_in_order(tiny_bundle):
 
 async def test_drain_has_a_limit(tiny_bundle):
     """Calls that do not finish in time are told UNAVAILABLE, so that they go elsewhere."""
-    server = await start_server(quiet_settings(tiny_bundle, drain_seconds=0.05))
-    gate = Gate(server)
-    async with grpc.aio.insecure_channel(server.ready.address) as channel:
-        stub = AnnotationServiceStub(channel)
-        calls = [asyncio.ensure_future(stub.Annotate(REQUEST, timeout=PATIENCE)) for _ in range(2)]
-        await until(lambda: server._batcher.waiting_items == 1)
+    async with running(tiny_bundle, drain_seconds=0.05) as (server, stub):
+        gate, calls = await busy(server, stub, waiting=1)
         stopping = asyncio.create_task(server.stop())
         for call in calls:
             with pytest.raises(grpc.RpcError) as caught:
