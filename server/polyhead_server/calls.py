@@ -166,9 +166,11 @@ class Call:
         return asyncio.get_running_loop().time() + seconds
 
     def count(self, annotated: Annotated) -> None:
-        """Take an answer into the access log's count."""
+        """Count an answer's documents for the access log, and log what in it was our fault."""
         for outcome in annotated.outcomes:
-            if not isinstance(outcome, RequestError):
+            if isinstance(outcome, RequestError):
+                told(outcome)
+            else:
                 self.documents += 1
                 self.tokens += outcome.document.tokens
 
@@ -203,7 +205,7 @@ class Call:
     def _end(self, error: BaseException | None) -> grpc.StatusCode:
         if error is None:
             return grpc.StatusCode.OK
-        if isinstance(error, asyncio.CancelledError) or self._context.cancelled():
+        if _caller_is_gone(error) or self._context.cancelled():
             late = self._context.time_remaining() == 0
             return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
         known = told(error)
@@ -235,6 +237,13 @@ def told(error: BaseException) -> RequestError:
         return DeadlineExceededError("the deadline passed")
     _log.error("internal_error", exc_info=error)
     return InternalError()
+
+
+def _caller_is_gone(error: BaseException) -> bool:
+    """Whether an error only says that nobody is there any more to read or write to."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_caller_is_gone, error.exceptions))
+    return isinstance(error, asyncio.CancelledError | grpc.aio.BaseError)
 
 
 def _request_id(given: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import grpc
+import structlog
 from background_server import PATIENCE, SERVICE, Gate, running, until
 
 from polyhead.v1 import annotation_service_pb2 as pb
@@ -113,7 +114,9 @@ async def test_poison_item_fails_alone(tiny_bundle):
         call = stub.AnnotateStream(timeout=PATIENCE)
         await call.write(message(item("a"), item("bad", "poison poison poison"), item("b")))
         await call.done_writing()
-        outcomes = (await call.read()).outcomes
+        with structlog.testing.capture_logs() as logs:
+            outcomes = (await call.read()).outcomes
+        assert [log for log in logs if log["event"] == "internal_error"]
         kinds = [outcome.WhichOneof("outcome") for outcome in outcomes]
         assert kinds == ["annotation", "error", "annotation"]
         assert outcomes[1].error.code == grpc.StatusCode.INTERNAL.value[0]
