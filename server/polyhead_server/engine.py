@@ -41,18 +41,19 @@ class OpenVinoEngine:
         graph: OpenVINO IR file.
         hidden_size: width of the encoder's output, checked against the graph.
         threads: inference threads.
+        exact: compute in fp32; otherwise in bf16 where the CPU has it.
 
     Raises:
         BundleError: the graph cannot be read or is not such an encoder.
     """
 
-    def __init__(self, graph: Path, *, hidden_size: int, threads: int) -> None:
+    def __init__(self, graph: Path, *, hidden_size: int, threads: int, exact: bool = False) -> None:
         self._lock = threading.Lock()
         try:
             core = ov.Core()
             model = core.read_model(graph)
             _check_ports(model, hidden_size)
-            compiled = core.compile_model(model, "CPU", _options(threads))
+            compiled = core.compile_model(model, "CPU", _options(threads, exact=exact))
             self._request = compiled.create_infer_request()
             self._inputs = [compiled.input(name) for name in INPUTS]
             self._prove(hidden_size)
@@ -81,8 +82,10 @@ class OpenVinoEngine:
             del self._request
 
 
-def _options(threads: int) -> dict[str, str | int | bool]:
+def _options(threads: int, *, exact: bool) -> dict[str, str | int | bool]:
+    precision = {"INFERENCE_PRECISION_HINT": "f32"} if exact else {}
     return {
+        **precision,
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,

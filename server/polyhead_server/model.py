@@ -90,7 +90,12 @@ class Model:
         try:
             heads = {head.name: load_head(path, head, spec.hidden_size) for head in bundle.heads}
             encoder = load_encoder(bundle)
-            engine = OpenVinoEngine(path / spec.file, hidden_size=spec.hidden_size, threads=threads)
+            engine = OpenVinoEngine(
+                path / spec.file,
+                hidden_size=spec.hidden_size,
+                threads=threads,
+                exact=spec.precision == "fp32",
+            )
         except BundleError as error:
             raise BundleError(f"{path}: {error}") from None
         return cls(bundle, encoder, engine, heads)

@@ -23,13 +23,9 @@ def source_outputs(spec: HeadSpec, source: SourceConfig) -> Tensor | None:
     known = set(source.among or spec.labels)
     if known == set(spec.labels):
         return None
-    ids = output_ids(spec)
-    keep = [
-        i
-        for tag, i in ids.items()
-        if tag == "O" or tag.removeprefix("B-").removeprefix("I-") in known
-    ]
-    return torch.tensor(keep)
+    if spec.kind == "spans":
+        known = {"O", *(f"{mark}-{label}" for label in known for mark in "BI")}
+    return torch.tensor([index for name, index in output_ids(spec).items() if name in known])
 
 
 def cross_entropy(
