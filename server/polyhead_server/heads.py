@@ -64,7 +64,8 @@ class Head:
         spec: name, kind and labels.
         tensors: ``out.weight`` [O, D] and ``out.bias`` [O]; for a head with a hidden layer also
             ``hidden.weight`` [D, H] and ``hidden.bias`` [D], with tanh between; optionally
-            ``temperature`` [1], which divides the logits.
+            ``temperature`` [1], which divides the logits, and for spans ``adjacent`` [1], the cost
+            of a span right behind another of its label (see ``best_path``).
         width: size of the encoder's vectors, H.
 
     Raises:
@@ -75,6 +76,7 @@ class Head:
         self.spec = spec
         self._layers = _layers(spec, tensors, width)
         self._pool = _POOLS[spec.pooling]
+        self._adjacent = _number(spec, tensors, "adjacent", 0.0)
 
     def __call__(self, documents: Sequence[Features]) -> list[HeadOutput]:
         """Run the head on several documents at once."""
@@ -86,7 +88,10 @@ class Head:
         parts = np.split(self._probabilities(words), ends)
         if self.spec.kind == "tagging":
             return [_tagging(part) for part in parts]
-        return [_spans(part) for part in parts]
+        return [self._spans(part) for part in parts]
+
+    def _spans(self, scores: FloatArray) -> SpansOutput:
+        return SpansOutput(read_spans(best_path(scores, self._adjacent), scores))
 
     def _probabilities(self, rows: FloatArray) -> FloatArray:
         for number, (weight, bias) in enumerate(self._layers):
@@ -123,11 +128,19 @@ def _layers(
             f"head {spec.name}: {width} outputs do not fit {len(spec.labels)} labels "
             f"of kind {spec.kind}, which take {spec.outputs}"
         )
-    heat = tensors.get("temperature", np.ones(1, np.float32))
-    if heat.shape != (1,) or not heat[0] > 0:
-        raise BundleError(f"head {spec.name}: temperature must be one number above 0")
+    heat = np.float32(_number(spec, tensors, "temperature", 1.0))
+    if heat == 0:
+        raise BundleError(f"head {spec.name}: temperature must be above 0")
     weight, bias = layers[-1]
-    return [*layers[:-1], (weight / heat[0], bias / heat[0])]
+    return [*layers[:-1], (weight / heat, bias / heat)]
+
+
+def _number(spec: HeadSpec, tensors: Mapping[str, FloatArray], name: str, default: float) -> float:
+    """An optional tensor of one number that is not negative."""
+    value = tensors.get(name, np.full(1, default, np.float32))
+    if value.shape != (1,) or not 0 <= value[0] < np.inf:
+        raise BundleError(f"head {spec.name}: {name} must be one number of at least 0")
+    return float(value[0])
 
 
 def _layer(
@@ -182,7 +195,3 @@ def _classifications(scores: FloatArray) -> list[HeadOutput]:
 def _tagging(scores: FloatArray) -> TaggingOutput:
     tags = scores.argmax(axis=1)
     return TaggingOutput(tags, scores[np.arange(len(tags)), tags])
-
-
-def _spans(scores: FloatArray) -> SpansOutput:
-    return SpansOutput(read_spans(best_path(scores), scores))

@@ -32,40 +32,49 @@ class SpanOutput:
     """Mean over its words of the probability of the label, B and I together."""
 
 
-def best_path(scores: Scores) -> Path:
-    """Most probable well-formed output sequence, [W].
+def best_path(scores: Scores, adjacent: float = 0.0) -> Path:
+    """Best well-formed output sequence, [W]: the most probable, less the cost of adjacent spans.
 
     Args:
         scores: probability of each output for each word, [W, 2L + 1].
+        adjacent: cost, in nats and at least 0, of a span that begins right behind another of the
+            same label. Real text seldom has such spans, but each word's scores by themselves
+            easily cut one span in two.
 
-    I-x may follow only B-x or I-x. The best sequence without that rule is taken where it happens to
-    obey it, which is nearly always; otherwise the Viterbi algorithm finds the best that does.
+    I-x may follow only B-x or I-x. The sequence of each word's best output is taken where it obeys
+    that rule and costs nothing, which is nearly always; otherwise the Viterbi algorithm finds the
+    best one.
     """
     path: Path = scores.argmax(axis=1)
-    return path if _well_formed(path) else _viterbi(scores)
+    return path if _free(path) else _viterbi(scores, adjacent)
 
 
-def _well_formed(path: Path) -> bool:
-    inside = (path > 0) & (path % 2 == 0)
-    if not inside.any():
+def _free(path: Path) -> bool:
+    """Whether a sequence is well-formed and has no adjacent spans of one label."""
+    marked = path > 0
+    if not marked.any():
         return True
     before = np.concatenate(([0], path[:-1]))
-    return bool(((before == path) | (before == path - 1))[inside].all())
+    label, label_before = (path + 1) // 2, (before + 1) // 2
+    begins = path % 2 == 1
+    return bool((begins ^ (label == label_before))[marked].all())
 
 
 @lru_cache(maxsize=64)
-def _rule(outputs: int) -> Scores:
-    """Cost of going from one output to the next: 0, or never."""
+def _rule(outputs: int, adjacent: float) -> Scores:
+    """Reward, 0 or less, of going from one output to the next."""
     rule = np.zeros((outputs, outputs), np.float32)
-    for inside in range(2, outputs, 2):
+    for begin in range(1, outputs, 2):
+        inside = begin + 1
         rule[:, inside] = _NEVER
-        rule[inside - 1 : inside + 1, inside] = 0
+        rule[begin : inside + 1, inside] = 0
+        rule[begin : inside + 1, begin] = -adjacent
     return rule
 
 
-def _viterbi(scores: Scores) -> Path:
+def _viterbi(scores: Scores, adjacent: float) -> Path:
     logs = np.log(np.maximum(scores, _FLOOR))
-    rule = _rule(scores.shape[1])
+    rule = _rule(scores.shape[1], adjacent)
     total = logs[0] + rule[0]
     back = np.zeros(scores.shape, np.intp)
     for word in range(1, len(logs)):

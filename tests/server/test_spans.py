@@ -88,3 +88,33 @@ def test_the_score_is_the_mean_probability_of_the_label():
 def test_nothing_found_is_no_span():
     """Words outside all spans give an empty tuple."""
     assert read_spans(best_path(rows(O, O)), rows(O, O)) == ()
+
+
+def test_adjacent_spans_of_one_label_cost():
+    """A weak beginning right behind its own label goes on with the span; a strong one stays."""
+    weak, strong = rows(B0, B0, O), rows(B0, B0, O)
+    weak[1] = [0.02, 0.55, 0.41, 0.01, 0.01]
+    strong[1] = [0.001, 0.996, 0.001, 0.001, 0.001]
+    assert best_path(weak).tolist() == [B0, B0, O]
+    assert best_path(weak, adjacent=3.0).tolist() == [B0, I0, O]
+    assert best_path(strong, adjacent=3.0).tolist() == [B0, B0, O]
+
+
+def test_adjacent_spans_of_different_labels_are_free():
+    """The cost is for one label only."""
+    assert best_path(rows(B0, B1, I1), adjacent=9.0).tolist() == [B0, B1, I1]
+
+
+@given(probabilities(most_words=4), st.floats(0, 8))
+def test_with_a_cost_the_path_is_still_the_best_of_all(scores, adjacent):
+    """Trying every sequence finds none better."""
+    logs = np.log(np.maximum(scores, 1e-30))
+
+    def total(path):
+        pairs = zip(path, path[1:], strict=False)
+        spans = sum(tag % 2 == 1 and before in {tag, tag + 1} for before, tag in pairs)
+        return logs[np.arange(len(path)), list(path)].sum() - adjacent * spans
+
+    best = max(total(p) for p in product(range(5), repeat=len(scores)) if is_well_formed(p))
+    found = best_path(scores, adjacent).tolist()
+    np.testing.assert_allclose(total(found), best, rtol=1e-4, atol=1e-4)

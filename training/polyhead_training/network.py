@@ -91,6 +91,8 @@ class HeadModule(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.hidden = nn.Linear(width, config.hidden) if config.hidden else None
         self.out = nn.Linear(config.hidden or width, self.spec.outputs)
+        if self.spec.kind == "spans":
+            self.register_buffer("adjacent", torch.zeros(1))
 
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
         """Logits: [B, L] for classification, otherwise [W, O]."""

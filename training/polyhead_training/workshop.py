@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from polyhead_server.bundle import Bundle
+from polyhead_training.adjacency import adjacent_cost
 from polyhead_training.assets import load_assets, manifest
 from polyhead_training.checkpoint import BEST
 from polyhead_training.data import load_inputs
@@ -86,7 +87,21 @@ def open_workshop(config_path: Path, data: Path, encoder: str | None) -> Worksho
             "can be reached, or a directory with its files, by --encoder"
         ) from error
     _check_positions(config, network)
+    _set_adjacency(config, sources, network)
     return Workshop(config, sources, assets, network, hardware)
+
+
+def _set_adjacency(
+    config: Config, data: Mapping[str, SourceData], network: MultiTaskNetwork
+) -> None:
+    """Tell each spans head how seldom its training data have spans side by side."""
+    for head in config.heads:
+        if head.kind == "spans":
+            parts = [
+                data[source.name].train for source in config.sources if source.head == head.name
+            ]
+            cost = adjacent_cost(example.target for part in parts for example in part)
+            network.heads[head.name].get_buffer("adjacent").fill_(cost)
 
 
 def _check_positions(config: Config, network: MultiTaskNetwork) -> None:
