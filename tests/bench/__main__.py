@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING
 from polyhead_server.cpus import usable_cpus
 from polyhead_server.model import Model
 from polyhead_server.settings import DEFAULT_BUNDLE
-
 from tests.bench.load import Outcome, prepare, press
 from tests.bench.raw import RawEngine
 from tests.bench.texts import Corpus, exact, news
@@ -111,9 +110,7 @@ async def _rounds(
                     address, pid, calls[kind, form], in_flight=in_flight, seconds=seconds
                 )
                 found |= _figures(f"{form}/{kind}", outcome)
-                found[f"ratio/{form}/{kind}"] = (
-                    outcome.tokens_per_second / found[f"raw/{kind}"]
-                )
+                found[f"ratio/{form}/{kind}"] = outcome.tokens_per_second / found[f"raw/{kind}"]
         outcome = await press(address, pid, one, in_flight=BATCH_CALLS, seconds=seconds)
         found |= _figures("one-task/mix", outcome)
         found["ratio/tasks"] = outcome.tokens_per_second / found["batch32/mix"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc.aio
+
 from polyhead.v1.annotation_service_pb2 import AnnotateRequest
 from polyhead.v1.document_pb2 import Document
 

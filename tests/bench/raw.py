@@ -10,7 +10,6 @@ from polyhead_server.packing import Packed, pack
 
 if TYPE_CHECKING:
     from polyhead_server.model import Model
-
     from tests.bench.texts import Corpus
 
 BUDGETS = (64, 128, 256)

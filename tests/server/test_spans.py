@@ -1,6 +1,6 @@
 """Spans are always read from the best output sequence that is well-formed."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 from hypothesis import given
@@ -111,7 +111,7 @@ def test_with_a_cost_the_path_is_still_the_best_of_all(scores, adjacent):
     logs = np.log(np.maximum(scores, 1e-30))
 
     def total(path):
-        pairs = zip(path, path[1:], strict=False)
+        pairs = pairwise(path)
         spans = sum(tag % 2 == 1 and before in {tag, tag + 1} for before, tag in pairs)
         return logs[np.arange(len(path)), list(path)].sum() - adjacent * spans
 
