@@ -128,7 +128,7 @@ def toy_config(heads: str = HEADS, sources: str = SOURCES, **training: object) -
 
 def write_toy_data(root: Path) -> Path:
     """Write all data files below a directory and return it."""
-    rng = random.Random(0)  # noqa: S311 - made-up data
+    rng = random.Random(0)
     for part, count in (("train", 120), ("dev", 24), ("test", 24)):
         _write(root / f"mood/{part}.jsonl", [_review(rng) for _ in range(count)])
         _write(root / f"names/{part}.conll", [_visit(rng) for _ in range(count)])

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from polyhead_training.workshop import Workshop
 
 _SPLITS = ("dev", "test")
+_FILE_COLUMNS = 140
 
 
 def check(config: Path, data: Path) -> None:
@@ -46,7 +47,7 @@ def check(config: Path, data: Path) -> None:
     Raises:
         InputError: all that is wrong.
     """
-    console = Console()
+    console = _console()
     _, sources = load_inputs(config, data)
     for name, source in sources.items():
         console.print(
@@ -78,7 +79,7 @@ def fit(
         InputError: configuration or data have errors; nothing was started.
         TrainingError: the encoder is not to be had, or the run directory is another run's.
     """
-    console = Console(highlight=False)
+    console = _console()
     folder = folder or run_folder(out)
     check_place(out)
     shop = open_workshop(config, data, encoder)
@@ -148,7 +149,7 @@ def evaluate(
         }
         Console(soft_wrap=True).print_json(json.dumps(content))
         return
-    _print_table(Console(highlight=False), served, reference, now=shop is not None)
+    _print_table(_console(), served, reference, now=shop is not None)
 
 
 def _own_config(bundle: Bundle) -> Config | None:
@@ -231,13 +232,19 @@ def _key(figure: Measure) -> tuple[str, str, str, str]:
     return figure.head, figure.source, figure.split, figure.metric
 
 
+def _console() -> Console:
+    """Standard output; in a file or a pipe wide enough to cut no table."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_FILE_COLUMNS)
+
+
 def _print_table(
     console: Console, served: Iterable[Measure], reference: Iterable[Measure], *, now: bool = True
 ) -> None:
     other = {_key(figure): figure.value for figure in reference}
     table = Table(title="Figures in percent")
     for name in ("head", "data", "part", "measure"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("texts", "served", "torch" if now else "torch, at export", "gap"):
         table.add_column(name, justify="right")
     for figure in served:

@@ -81,7 +81,7 @@ def open_workshop(config_path: Path, data: Path, encoder: str | None) -> Worksho
     try:
         assets = load_assets(config, name)
         network = build_network(config, name).to(hardware.device)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a directory of something else makes transformers raise anything
         raise TrainingError(
             f"the encoder {name!r} cannot be loaded ({type(error).__name__}): give a hub id that "
             "can be reached, or a directory with its files, by --encoder"
