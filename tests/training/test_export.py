@@ -1,6 +1,4 @@
-"""An exported bundle is what was trained, says where it comes from, and never replaces a good one
-by a bad one.
-"""
+"""An exported bundle is what was trained, and never replaces a good one by a bad one."""
 
 import json
 import shutil

@@ -73,5 +73,6 @@ class Reporter:
         figures = "  ".join(f"{m.source} {m.metric} {100 * m.value:.2f}" for m in measures)
         mark = "  (best so far)" if best else ""
         self._console.print(
-            f"validation at step {step}: mean {100 * score:.2f}{mark}  {figures}", soft_wrap=True
+            f"validation at step {step}: mean {100 * score:.2f}{mark}  {figures}",
+            soft_wrap=not self._console.is_terminal,
         )
