@@ -74,6 +74,12 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     _add_encoder(parser)
     parser.add_argument(
+        "--start",
+        type=Path,
+        metavar="RUN",
+        help="start from the best weights of an earlier run (its run directory): a further stage",
+    )
+    parser.add_argument(
         "--fresh", action="store_true", help="start anew where there is a checkpoint"
     )
     parser.set_defaults(run=_fit, after_stop="; the same command goes on from the last checkpoint")
@@ -144,6 +150,7 @@ def _fit(options: argparse.Namespace) -> None:
         options.out,
         folder=options.folder,
         encoder=options.encoder,
+        start=options.start,
         fresh=options.fresh,
     )
 

@@ -26,6 +26,7 @@ from polyhead_training.export import check_place, export_bundle, record_figures
 from polyhead_training.fit import discard, train
 from polyhead_training.progress import Reporter
 from polyhead_training.torch_engine import head_tensors
+from polyhead_training.warm_start import earlier_config, start_from
 from polyhead_training.workshop import measure, open_workshop, reopen_workshop
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def fit(
     *,
     folder: Path | None = None,
     encoder: str | None = None,
+    start: Path | None = None,
     fresh: bool = False,
 ) -> None:
     """Train, export, compare and measure a bundle.
@@ -73,6 +75,7 @@ def fit(
         out: directory of the new bundle.
         folder: run directory; None for ``out`` with .run added.
         encoder: hub id or path in place of the configured encoder.
+        start: run directory of an earlier run whose weights are the starting point.
         fresh: start anew where there is a checkpoint.
 
     Raises:
@@ -83,13 +86,15 @@ def fit(
     folder = folder or run_folder(out)
     check_place(out)
     shop = open_workshop(config, data, encoder)
+    if start is not None:
+        start_from(shop.network, start)
     if fresh:
         discard(folder)
     with Reporter() as reporter:
         run = train(shop, folder, reporter)
     shop.network.load_state_dict(load_file(folder / BEST))
     console.print(f"weights of step {run.progress.best_step}; exporting")
-    proof = export_bundle(shop, out, _facts(run))
+    proof = export_bundle(shop, out, _facts(run, start))
     console.print(
         f"the served encoder agrees with torch: cosine {proof.cosine:.4f}, same answers "
         + ", ".join(f"{name} {100 * value:.1f} %" for name, value in proof.agreement.items()),
@@ -106,8 +111,10 @@ def run_folder(bundle: Path) -> Path:
     return bundle.with_name(bundle.name + ".run")
 
 
-def _facts(run: TrainingRun) -> dict[str, object]:
+def _facts(run: TrainingRun, start: Path | None) -> dict[str, object]:
+    earlier = {"started_from": earlier_config(start)} if start else {}
     return {
+        **earlier,
         "steps": run.progress.step,
         "best_step": run.progress.best_step,
         "training_seconds": round(run.progress.seconds),

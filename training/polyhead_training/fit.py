@@ -12,6 +12,7 @@ from polyhead_training.checkpoint import BEST, CHECKPOINT, HISTORY, checkpoint_f
 from polyhead_training.errors import TrainingError
 from polyhead_training.plan import Course, make_plan
 from polyhead_training.run import Lessons, RunPlace, TrainingRun
+from polyhead_training.warm_start import CONFIG_COPY
 from polyhead_training.workshop import ENCODER_FOLDER, measure
 
 if TYPE_CHECKING:
@@ -81,6 +82,6 @@ def fingerprint(shop: Workshop) -> str:
 
 def discard(folder: Path) -> None:
     """Remove what a run left in its folder, and nothing else that may lie there."""
-    for name in (CHECKPOINT, BEST, HISTORY):
+    for name in (CHECKPOINT, BEST, HISTORY, CONFIG_COPY):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / ENCODER_FOLDER, ignore_errors=True)

@@ -18,6 +18,7 @@ from polyhead_training.evaluation import Measure, measure_source
 from polyhead_training.network import blank_network, build_network
 from polyhead_training.run import Hardware
 from polyhead_training.torch_engine import torch_model
+from polyhead_training.warm_start import CONFIG_COPY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +62,8 @@ class Workshop:
         """Write into a run directory what it takes, besides weights, to build the network again."""
         self.network.encoder.transformer.config.save_pretrained(folder / ENCODER_FOLDER)
         self.assets.tokenizer.save_pretrained(folder / ENCODER_FOLDER)
+        copy = folder / CONFIG_COPY
+        copy.write_text(self.config.path.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def open_workshop(config_path: Path, data: Path, encoder: str | None) -> Workshop:
