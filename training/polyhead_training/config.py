@@ -130,6 +130,7 @@ def _training(table: Table, encoder: EncoderConfig) -> TrainingConfig:
     config = TrainingConfig(
         batch_tokens=table.integer("batch_tokens", default.batch_tokens, 16, 1_000_000),
         learning_rate=table.number("learning_rate", default.learning_rate, 0, 1),
+        layer_decay=table.number("layer_decay", default.layer_decay, 0.1, 1),
         head_learning_rate=table.number("head_learning_rate", default.head_learning_rate, 1e-8, 1),
         weight_decay=table.number("weight_decay", default.weight_decay, 0, 1),
         schedule=cast("Schedule", table.choice("schedule", default.schedule, get_args(Schedule))),

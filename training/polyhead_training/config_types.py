@@ -38,6 +38,8 @@ class TrainingConfig:
     """Padded tokens in one step; at least `max_tokens`."""
     learning_rate: float = 2e-4
     """Peak learning rate of the encoder; 0 to 1."""
+    layer_decay: float = 1.0
+    """Learning rate of each encoder layer over that of the layer above it; 0.1 to 1."""
     head_learning_rate: float = 1e-3
     """Peak learning rate of the heads and the shape embedding; 1e-8 to 1."""
     weight_decay: float = 0.01
