@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyhead_server.errors import NoWordsError
-from polyhead_server.shapes import SHAPE_NONE, word_shape
+from polyhead_server.shapes import SHAPE_NONE
+from polyhead_server.subwords import WordTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,7 @@ class Pieces:
 
 
 class DocumentEncoder:
-    """Cuts documents into words, sub-words and windows. Stateless and safe to share by threads.
+    """Cuts documents into words, sub-words and windows. Safe to share by threads.
 
     Args:
         tokenizer: the sub-word tokeniser.
@@ -82,9 +83,14 @@ class DocumentEncoder:
     """
 
     def __init__(self, tokenizer: Tokenizer, spec: TokenizerSpec, splitter: WordSplitter) -> None:
-        self._tokenizer = tokenizer
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._subwords = WordTokenizer(
+            tokenizer,
+            unknown=spec.unknown,
+            most_pieces=spec.max_word_pieces,
+            shapes=spec.shapes,
+        )
         self._spec = spec
         self._splitter = splitter
         self._room = spec.max_tokens - len(spec.prefix) - len(spec.suffix)
@@ -108,34 +114,14 @@ class DocumentEncoder:
         return " ".join(source), _joined_spans(source), list(source)
 
     def _pieces(self, words: list[str]) -> Pieces:
-        encoded = self._tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
-        ids: list[int] = encoded.ids
-        owners: list[int] = encoded.word_ids
-        first = _first_rows(owners)
-        if len(first) != len(words) or self._has_long_word(first, len(ids)):
-            ids, owners = self._mend(words, ids, owners)
-            first = _first_rows(owners)
-        if not self._spec.shapes:
-            return Pieces(ids, [SHAPE_NONE] * len(ids), first)
-        shapes = [word_shape(word) for word in words]
-        return Pieces(ids, [shapes[owner] for owner in owners], first)
-
-    def _has_long_word(self, first: list[int], total: int) -> bool:
-        limit = self._spec.max_word_pieces
-        return total > limit and any(b - a > limit for a, b in pairwise([*first, total]))
-
-    def _mend(
-        self, words: list[str], ids: list[int], owners: list[int]
-    ) -> tuple[list[int], list[int]]:
-        """Give each word that has no sub-word, or absurdly many, the unknown sub-word."""
-        pieces: list[list[int]] = [[] for _ in words]
-        for piece, owner in zip(ids, owners, strict=True):
-            pieces[owner].append(piece)
-        unknown = [self._spec.unknown]
-        limit = self._spec.max_word_pieces
-        pieces = [own if 0 < len(own) <= limit else unknown for own in pieces]
-        flat = [piece for own in pieces for piece in own]
-        return flat, [index for index, own in enumerate(pieces) for _ in own]
+        ids: list[int] = []
+        shapes: list[int] = []
+        first: list[int] = []
+        for own_ids, own_shapes in self._subwords(words):
+            first.append(len(ids))
+            ids += own_ids
+            shapes += own_shapes
+        return Pieces(ids, shapes, first)
 
     def _windows(self, pieces: Pieces) -> tuple[Window, ...]:
         total = len(pieces.ids)
@@ -174,16 +160,6 @@ def _joined_spans(words: Sequence[str]) -> list[tuple[int, int]]:
         spans.append((start, start + len(word)))
         start += len(word) + 1
     return spans
-
-
-def _first_rows(owners: list[int]) -> list[int]:
-    rows = []
-    last = -1
-    for row, owner in enumerate(owners):
-        if owner != last:
-            rows.append(row)
-            last = owner
-    return rows
 
 
 def window_words(bounds: Sequence[int], room: int, overlap: int) -> list[tuple[int, int]]:

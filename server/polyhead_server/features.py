@@ -30,23 +30,42 @@ class Features:
     """Vector of the window's first token, [H]."""
 
 
-def window_features(hidden: Hidden, start: int, window: Window) -> Features:
-    """Take what one window owns from the encoder's output of a batch.
+def batch_features(
+    hidden: Hidden, starts: Sequence[int], windows: Sequence[Window], *, with_largest: bool = True
+) -> list[Features]:
+    """Take what each window of a batch owns from the encoder's output.
+
+    Each kind of vector is taken for the whole batch at once; the windows get views.
 
     Args:
-        hidden: encoder output, [N, H].
-        start: the window's first row in it.
-        window: the window.
+        hidden: encoder output, [N, H]; not kept.
+        starts: first row of each window in it.
+        windows: the windows, in the order of their rows.
+        with_largest: whether a head wants the largest values; sums stand in for them otherwise.
     """
-    first, end = window.pool
-    owned = hidden[start + first : start + end]
-    return Features(
-        words=hidden[window.first + start],
-        total=np.add.reduce(owned, axis=0),
-        count=end - first,
-        largest=np.maximum.reduce(owned, axis=0),
-        mark=hidden[start].copy(),
-    )
+    rows = np.concatenate([w.first + start for w, start in zip(windows, starts, strict=True)])
+    words = hidden[rows]
+    edges = [start + edge for w, start in zip(windows, starts, strict=True) for edge in w.pool]
+    if edges[-1] == len(hidden):  # the last run goes to the end by itself
+        edges.pop()
+    totals = np.add.reduceat(hidden, edges)[::2]  # between the owned runs lie marks and overlaps
+    largest = np.maximum.reduceat(hidden, edges)[::2] if with_largest else totals
+    marks = hidden[list(starts)]
+    features = []
+    word = 0
+    for number, window in enumerate(windows):
+        end = word + len(window.first)
+        count = window.pool[1] - window.pool[0]
+        features.append(
+            Features(words[word:end], totals[number], count, largest[number], marks[number])
+        )
+        word = end
+    return features
+
+
+def window_features(hidden: Hidden, start: int, window: Window) -> Features:
+    """Take what one window owns from the encoder's output, [N, H], from its first row on."""
+    return batch_features(hidden, (start,), (window,))[0]
 
 
 def merge_features(parts: Sequence[Features]) -> Features:

@@ -7,6 +7,7 @@ head and batch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,6 +55,8 @@ class SpansOutput:
     spans: tuple[SpanOutput, ...]
 
 
+_NO_SPANS = SpansOutput(())
+
 HeadOutput = ClassificationOutput | TaggingOutput | SpansOutput
 
 
@@ -83,14 +86,17 @@ class Head:
         if self.spec.kind == "classification":
             pooled = np.stack([self._pool(document) for document in documents])
             return _classifications(self._probabilities(pooled))
-        words = np.concatenate([document.words for document in documents])
-        ends = np.cumsum([len(document.words) for document in documents])[:-1]
-        parts = np.split(self._probabilities(words), ends)
+        scores = self._probabilities(np.concatenate([document.words for document in documents]))
+        best = scores.argmax(axis=1)
+        bounds = pairwise(accumulate((len(document.words) for document in documents), initial=0))
         if self.spec.kind == "tagging":
-            return [_tagging(part) for part in parts]
-        return [self._spans(part) for part in parts]
+            top = scores.max(axis=1)
+            return [TaggingOutput(best[start:end], top[start:end]) for start, end in bounds]
+        return [self._spans(best[start:end], scores[start:end]) for start, end in bounds]
 
-    def _spans(self, scores: FloatArray) -> SpansOutput:
+    def _spans(self, best: NDArray[np.intp], scores: FloatArray) -> SpansOutput:
+        if not best.any():
+            return _NO_SPANS
         return SpansOutput(read_spans(best_path(scores, self._adjacent), scores))
 
     def _probabilities(self, rows: FloatArray) -> FloatArray:
@@ -190,8 +196,3 @@ def _softmax(logits: FloatArray) -> FloatArray:
 def _classifications(scores: FloatArray) -> list[HeadOutput]:
     best = scores.argmax(axis=1).tolist()
     return [ClassificationOutput(i, row) for i, row in zip(best, scores, strict=True)]
-
-
-def _tagging(scores: FloatArray) -> TaggingOutput:
-    tags = scores.argmax(axis=1)
-    return TaggingOutput(tags, scores[np.arange(len(tags)), tags])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,6 +13,7 @@ import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from threadpoolctl import threadpool_limits
 
 from polyhead_server.annotator import Annotator
 from polyhead_server.batcher import Batcher, Bounds
@@ -32,6 +34,7 @@ _log = structlog.get_logger(__name__)
 
 _BULK_BATCHES = 8
 """Batches that bulk work keeps waiting: enough to keep the engine busy, short to wait behind."""
+_SWITCH_SECONDS = 0.0005
 _LAST_WORDS_SECONDS = 1.0
 """Time for calls that a drain gave up to be told so."""
 
@@ -164,6 +167,10 @@ async def start_server(settings: Settings) -> Server:
 def _load(settings: Settings) -> Model:
     """Load the bundle and run every batch length once, so that no caller meets a slow first run."""
     threads = settings.threads or usable_cpus()
+    # The heads' products are small, and threads of their own would spin beside the encoder's.
+    threadpool_limits(1, user_api="blas")
+    # The engine's thread must not wait long for the event loop to let go of the interpreter.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     start = time.monotonic()
     model = Model.load(settings.bundle, threads=threads)
     _log.info("loaded", bundle=model.bundle.name, version=model.bundle.version, threads=threads)

@@ -14,7 +14,7 @@ from polyhead_server.bundle import open_bundle
 from polyhead_server.encoding import DocumentEncoder
 from polyhead_server.engine import OpenVinoEngine
 from polyhead_server.errors import BundleError
-from polyhead_server.features import Features, merge_features, window_features
+from polyhead_server.features import Features, batch_features, merge_features
 from polyhead_server.heads import Head, HeadOutput, load_head
 from polyhead_server.packing import ladder, pack
 from polyhead_server.words import WordSplitter
@@ -77,6 +77,7 @@ class Model:
         self._encoder = encoder
         self.engine = engine
         self._heads = heads
+        self._with_largest = any(head.spec.pooling == "max" for head in heads.values())
 
     @classmethod
     def load(cls, path: Path, *, threads: int) -> Model:
@@ -119,10 +120,9 @@ class Model:
         batch = pack([job.window for job in jobs], self.bundle.manifest.tokenizer.position_offset)
         hidden = self.engine.infer(batch)
         encoded = time.perf_counter()
-        features = [
-            window_features(hidden, row, job.window)
-            for row, job in zip(batch.starts, jobs, strict=True)
-        ]
+        features = batch_features(
+            hidden, batch.starts, [job.window for job in jobs], with_largest=self._with_largest
+        )
         outputs = self._outputs(jobs, features)
         done = time.perf_counter()
         wasted = len(batch.ids) - batch.used

@@ -37,7 +37,7 @@ class Settings:
     """Folder of the bundle to serve."""
     threads: int = 0
     """Threads of the encoder; 0 takes the processors that affinity and container quota allow."""
-    batch_tokens: int = 256
+    batch_tokens: int = 192
     """Tokens in one encoder batch; a longer window runs alone."""
     queue_tokens: int = 65_536
     """Tokens that may wait for the encoder; calls beyond that are refused with RetryInfo."""

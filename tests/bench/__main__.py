@@ -69,7 +69,7 @@ def main() -> None:
 @contextlib.contextmanager
 def serving(bundle: Path) -> Iterator[tuple[str, int]]:
     """A server in a process of its own: its address and process id."""
-    command = [sys.executable, "-m", "polyhead_server.cli", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "polyhead_server", "serve", "--port", "0"]
     command += ["--metrics-port", "0", "--bundle", str(bundle)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -47,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_fit(commands)
+    _add_average(commands)
     _add_evaluate(commands)
     _add_check(commands)
     return parser
@@ -83,6 +84,27 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--fresh", action="store_true", help="start anew where there is a checkpoint"
     )
     parser.set_defaults(run=_fit, after_stop="; the same command goes on from the last checkpoint")
+
+
+def _add_average(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "average",
+        help="export and measure the mean of several runs",
+        description=(
+            "Average the best weights of runs that started from the same pretrained encoder and "
+            "have the same heads, then export, compare and measure the mean as a bundle."
+        ),
+    )
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="run directories; the first one's configuration is the bundle's",
+    )
+    _add_data(parser)
+    parser.add_argument("--out", type=Path, required=True, help="directory of the new bundle")
+    parser.set_defaults(run=_average)
 
 
 def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -153,6 +175,12 @@ def _fit(options: argparse.Namespace) -> None:
         start=options.start,
         fresh=options.fresh,
     )
+
+
+def _average(options: argparse.Namespace) -> None:
+    from polyhead_training.commands import average  # noqa: PLC0415
+
+    average(options.runs, options.data, options.out)
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from polyhead_server.bundle import open_bundle
 from polyhead_server.errors import BundleError
 from polyhead_server.model import Model
+from polyhead_training.average import average_runs
 from polyhead_training.checkpoint import BEST
 from polyhead_training.config import load_config
 from polyhead_training.data import load_all, load_inputs
@@ -26,7 +27,7 @@ from polyhead_training.export import check_place, export_bundle, record_figures
 from polyhead_training.fit import discard, train
 from polyhead_training.progress import Reporter
 from polyhead_training.torch_engine import head_tensors
-from polyhead_training.warm_start import earlier_config, start_from
+from polyhead_training.warm_start import CONFIG_COPY, earlier_config, start_from
 from polyhead_training.workshop import measure, open_workshop, reopen_workshop
 
 if TYPE_CHECKING:
@@ -94,7 +95,32 @@ def fit(
         run = train(shop, folder, reporter)
     shop.network.load_state_dict(load_file(folder / BEST))
     console.print(f"weights of step {run.progress.best_step}; exporting")
-    proof = export_bundle(shop, out, _facts(run, start))
+    _finish(console, shop, out, _facts(run, start))
+
+
+def average(runs: Sequence[Path], data: Path, out: Path) -> None:
+    """Export and measure the mean of the weights of several runs.
+
+    Args:
+        runs: run directories; the first gives the configuration.
+        data: directory that its files are relative to.
+        out: directory of the new bundle.
+
+    Raises:
+        InputError: configuration or data have errors.
+        TrainingError: the runs have no mean, or ``out`` is taken by something else.
+    """
+    check_place(out)
+    place = run_folder(out)
+    average_runs(runs, place)
+    config, sources = load_inputs(place / CONFIG_COPY, data)
+    shop = reopen_workshop(config, sources, place)
+    _finish(_console(), shop, out, {"mean_of_runs": [earlier_config(run) for run in runs]})
+
+
+def _finish(console: Console, shop: Workshop, out: Path, facts: dict[str, object]) -> None:
+    """Export a trained network, measure it served and in torch, and record the figures."""
+    proof = export_bundle(shop, out, facts)
     console.print(
         f"the served encoder agrees with torch: cosine {proof.cosine:.4f}, same answers "
         + ", ".join(f"{name} {100 * value:.1f} %" for name, value in proof.agreement.items()),

@@ -1,0 +1,74 @@
+"""The mean of the weights of several runs: one network that generalises better than each.
+
+Runs that start from the same pretrained encoder and differ in data order, passes or learning rates
+end close enough to each other for their mean to be a good network ("model soups": Wortsman et al.
+2022). The mean costs nothing to serve.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from polyhead_training.checkpoint import BEST, save_weights
+from polyhead_training.errors import TrainingError
+from polyhead_training.warm_start import CONFIG_COPY
+from polyhead_training.workshop import ENCODER_FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+
+def average_runs(runs: Sequence[Path], place: Path) -> None:
+    """Write the mean of the best weights of runs as a run of its own.
+
+    Args:
+        runs: run directories with the same encoder and heads; the first gives configuration and
+            tokenizer.
+        place: run directory to be made.
+
+    Raises:
+        TrainingError: a directory holds no weights of a run, or the networks differ in shape, or
+            the place is taken.
+    """
+    if place.exists():
+        raise TrainingError(f"{place} exists: remove it first")
+    mean = mean_weights([_weights(run) for run in runs])
+    place.mkdir(parents=True)
+    shutil.copytree(runs[0] / ENCODER_FOLDER, place / ENCODER_FOLDER)
+    shutil.copyfile(runs[0] / CONFIG_COPY, place / CONFIG_COPY)
+    save_weights(place / BEST, mean)
+
+
+def mean_weights(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Mean of each tensor; tensors of whole numbers are taken from the first.
+
+    Raises:
+        TrainingError: the states differ in names or shapes.
+    """
+    first = states[0]
+    shapes = {name: value.shape for name, value in first.items()}
+    if any({name: value.shape for name, value in s.items()} != shapes for s in states[1:]):
+        raise TrainingError("the runs differ in encoder or heads: their weights have no mean")
+    return {
+        name: torch.stack([state[name] for state in states]).mean(dim=0)
+        if value.is_floating_point()
+        else value
+        for name, value in first.items()
+    }
+
+
+def _weights(run: Path) -> dict[str, Tensor]:
+    try:
+        if not (run / ENCODER_FOLDER).is_dir() or not (run / CONFIG_COPY).is_file():
+            raise TrainingError(f"{run} is not a run directory")
+        return load_file(run / BEST)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"{run} holds no weights of a run") from error
