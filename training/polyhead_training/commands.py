@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from safetensors.numpy import load_file as read_tensors
 from safetensors.torch import load_file
+from threadpoolctl import threadpool_limits
 
 from polyhead_server.bundle import open_bundle
 from polyhead_server.errors import BundleError
@@ -243,6 +244,7 @@ def _measure_both(
     config: Config, data: Mapping[str, SourceData], bundle: Path, shop: Workshop | None
 ) -> tuple[list[Measure], list[Measure]]:
     model = Model.load(bundle, threads=config.training.threads)
+    threadpool_limits(1, user_api="blas")  # its idle threads would slow the engine's
     served = [m for split in _SPLITS for m in measure(model, config, data, split, raw=True)]
     model.close()
     if shop is None:
