@@ -63,11 +63,6 @@ def batch_features(
     return features
 
 
-def window_features(hidden: Hidden, start: int, window: Window) -> Features:
-    """Take what one window owns from the encoder's output, [N, H], from its first row on."""
-    return batch_features(hidden, (start,), (window,))[0]
-
-
 def merge_features(parts: Sequence[Features]) -> Features:
     """Put the windows of one document together, as if it had been read at once.
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from toy_data import toy_config
 
-from polyhead_server.features import window_features
+from polyhead_server.features import batch_features
 from polyhead_server.heads import Head
 from polyhead_server.packing import pack
 from polyhead_training.batches import Sample, collate
@@ -93,10 +93,8 @@ def test_padded_training_equals_packed_serving(shop, windows, name):
     expected = shop.network(padded(shop, windows), name).log_softmax(dim=1).numpy()
     batch = pack(windows)
     hidden = TorchEngine(shop.network.encoder, CPU).infer(batch)
-    found = [
-        logits_of(shop, name, window_features(hidden, start, window))
-        for start, window in zip(batch.starts, windows, strict=True)
-    ]
+    features = batch_features(hidden, batch.starts, windows)
+    found = [logits_of(shop, name, one) for one in features]
     np.testing.assert_allclose(np.concatenate(found), expected, atol=1e-4)
 
 
