@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
 from polyhead_server.bundle import EncoderSpec, Manifest, TokenizerSpec
 from polyhead_server.encoding import DocumentEncoder
 from polyhead_server.words import WordSplitter, default_lexicon
 from polyhead_training.network import head_spec
-from polyhead_training.pretrained import only_local
+from polyhead_training.pretrained import only_local, position_offset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,19 +58,19 @@ def load_assets(config: Config, encoder: str) -> Assets:
         OSError: there is no tokenizer under that name.
         ValueError: the tokenizer has no fast form, which serving needs.
     """
-    tokenizer = AutoTokenizer.from_pretrained(
-        encoder, use_fast=True, local_files_only=only_local(encoder)
-    )
+    local = only_local(encoder)
+    tokenizer = AutoTokenizer.from_pretrained(encoder, use_fast=True, local_files_only=local)
     if not tokenizer.is_fast:
         raise ValueError(f"{encoder}: its tokenizer has no fast form, which serving needs")
-    spec = _tokenizer_spec(config, tokenizer)
+    settings = AutoConfig.from_pretrained(encoder, local_files_only=local)
+    spec = _tokenizer_spec(config, tokenizer, position_offset(settings))
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
     return Assets(tokenizer, backend.to_str(), default_lexicon(), spec)
 
 
-def _tokenizer_spec(config: Config, tokenizer: Any) -> TokenizerSpec:
+def _tokenizer_spec(config: Config, tokenizer: Any, offset: int) -> TokenizerSpec:
     marks = tokenizer.build_inputs_with_special_tokens([])
     half = len(marks) - len(marks) // 2
     room = config.encoder.max_tokens - len(marks)
@@ -83,7 +83,7 @@ def _tokenizer_spec(config: Config, tokenizer: Any) -> TokenizerSpec:
         max_tokens=config.encoder.max_tokens,
         overlap=min(config.encoder.overlap, room - 1),
         max_word_pieces=min(_MAX_WORD_PIECES, room - 1),
-        position_offset=0,
+        position_offset=offset,
         shapes=config.encoder.shape_embedding,
     )
 

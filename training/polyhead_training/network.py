@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModel
 
 from polyhead_server.bundle import HeadSpec
 from polyhead_server.shapes import SHAPES
-from polyhead_training.pretrained import only_local
+from polyhead_training.pretrained import only_local, position_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,6 +50,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.transformer = transformer
         self.hidden_size: int = self.transformer.config.hidden_size
+        self.position_offset = position_offset(self.transformer.config)
         self.shapes = nn.Embedding(SHAPES, self.hidden_size) if shapes else None
         if self.shapes is not None:
             nn.init.normal_(self.shapes.weight, std=0.02)
@@ -125,10 +126,10 @@ class MultiTaskNetwork(nn.Module):
             {head.name: HeadModule(head, encoder.hidden_size, dropout) for head in heads}
         )
 
-    def forward(self, batch: Batch, head: str, position_offset: int = 0) -> Tensor:
+    def forward(self, batch: Batch, head: str) -> Tensor:
         """Logits of one head for a batch."""
-        count = torch.arange(batch.ids.shape[1], device=batch.ids.device) + position_offset
-        positions = count.expand_as(batch.ids)
+        count = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+        positions = (count + self.encoder.position_offset).expand_as(batch.ids)
         hidden = self.encoder(batch.ids, positions, batch.mask, batch.shapes)
         logits: Tensor = self.heads[head](hidden, batch)
         return logits

@@ -1,8 +1,9 @@
-"""Where a pretrained encoder comes from: a directory, the hub, or the hub's cache."""
+"""Where a pretrained encoder comes from, and what its family does in its own way."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi
 
@@ -29,3 +30,23 @@ def only_local(encoder: str) -> bool:
     except OSError:  # of the network, or the hub's refusal
         return True
     return False
+
+
+_PADDED_POSITIONS = {
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "camembert",
+    "mpnet",
+    "data2vec-text",
+}
+"""Families that count positions from the one after the padding's."""
+
+
+def position_offset(settings: Any) -> int:
+    """Position id of a window's first token.
+
+    Args:
+        settings: the encoder's configuration, of any transformers class.
+    """
+    return settings.pad_token_id + 1 if settings.model_type in _PADDED_POSITIONS else 0

@@ -109,7 +109,10 @@ def _set_adjacency(
 
 def _check_positions(config: Config, network: MultiTaskNetwork) -> None:
     most = getattr(network.encoder.transformer.config, "max_position_embeddings", None)
-    if most and config.encoder.max_tokens > most:
+    if not most:
+        return
+    most -= network.encoder.position_offset
+    if config.encoder.max_tokens > most:
         raise TrainingError(
             f"{config.path}: max_tokens is {config.encoder.max_tokens}, but the encoder reads "
             f"windows of at most {most} tokens"
