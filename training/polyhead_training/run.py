@@ -22,7 +22,7 @@ from polyhead_training.checkpoint import (
     save_weights,
 )
 from polyhead_training.network import head_spec
-from polyhead_training.objective import cross_entropy, source_outputs
+from polyhead_training.objective import cross_entropy, source_outcomes
 from polyhead_training.optimiser import build_optimiser, set_rates
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class TrainingRun:
         self._optimiser = build_optimiser(network, config.training)
         self._average = {name: value.clone() for name, value in network.state_dict().items()}
         self._specs = {head.name: head_spec(head) for head in config.heads}
-        self._outputs = [source_outputs(self._specs[s.head], s) for s in config.sources]
+        self._outcomes = [source_outcomes(self._specs[s.head], s) for s in config.sources]
         self.progress = Progress()
 
     def resume(self) -> None:
@@ -184,7 +184,7 @@ class TrainingRun:
             self._hardware.device.type, torch.bfloat16, enabled=self._hardware.bf16
         ):
             logits = self._network(inputs, source.head)
-        loss = cross_entropy(logits, targets, self._outputs[step.source], options.label_smoothing)
+        loss = cross_entropy(logits, targets, self._outcomes[step.source], options.label_smoothing)
         weight = self._config.head(source.head).weight
         torch.autograd.backward(loss * weight)
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), options.max_grad_norm)
