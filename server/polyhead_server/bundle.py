@@ -28,8 +28,10 @@ LONGEST_WINDOW = 4096
 
 Kind = Literal["classification", "tagging", "spans"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-Pooling = Literal["mean", "first", "max"]
+Pooling = Literal["mean", "first", "max", "last"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+WordPiece = Literal["first", "last"]
+WORD_PIECES: tuple[WordPiece, ...] = get_args(WordPiece)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,10 @@ class TokenizerSpec:
     """Position id of a window's first token."""
     shapes: bool = True
     """Whether the encoder is given letter-case shapes."""
+    spaced: bool = False
+    """Whether each word is cut as it is behind a space: byte-level vocabularies tell it apart."""
+    word_piece: WordPiece = "first"
+    """The sub-word whose vector stands for a word: a causal encoder knows the whole at its last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +229,8 @@ def _tokenizer(fields: Fields) -> TokenizerSpec:
         max_word_pieces=fields.integer("max_word_pieces", least=1),
         position_offset=fields.integer("position_offset"),
         shapes=fields.flag("shapes"),
+        spaced=fields.optional_flag("spaced", default=False),
+        word_piece=fields.optional_choice("word_piece", WORD_PIECES, "first"),
     )
     room = spec.max_tokens - len(spec.prefix) - len(spec.suffix)
     if spec.max_tokens > LONGEST_WINDOW:

@@ -44,7 +44,8 @@ class Window:
     shapes: IntArray
     """Letter-case shape of each sub-word's word, [T]."""
     first: IntArray
-    """Row of the first sub-word of each owned word, [W]."""
+    """Row of the sub-word that stands for each owned word, [W]: its first or, for a causal encoder,
+    its last."""
     pool: tuple[int, int]
     """Rows of the owned sub-words, [start, end)."""
 
@@ -90,6 +91,7 @@ class DocumentEncoder:
             unknown=spec.unknown,
             most_pieces=spec.max_word_pieces,
             shapes=spec.shapes,
+            spaced=spec.spaced,
         )
         self._spec = spec
         self._splitter = splitter
@@ -140,16 +142,17 @@ class DocumentEncoder:
         spec = self._spec
         shift = len(spec.prefix) - start
         blank = [SHAPE_NONE]
-        first = np.array(pieces.first[own_first:own_end], np.int32) + np.int32(shift)
         pool_end = pieces.first[own_end] if own_end < len(pieces.first) else end
+        bounds = np.array([*pieces.first[own_first:own_end], pool_end], np.int32) + np.int32(shift)
+        rows = bounds[:-1] if spec.word_piece == "first" else bounds[1:] - np.int32(1)
         return Window(
             ids=np.array([*spec.prefix, *pieces.ids[start:end], *spec.suffix], np.int32),
             shapes=np.array(
                 blank * len(spec.prefix) + pieces.shapes[start:end] + blank * len(spec.suffix),
                 np.int32,
             ),
-            first=first,
-            pool=(int(first[0]), pool_end + shift),
+            first=rows,
+            pool=(int(bounds[0]), int(bounds[-1])),
         )
 
 

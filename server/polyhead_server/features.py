@@ -19,7 +19,7 @@ class Features:
     """Vectors of the rows that one window, or one whole document, owns."""
 
     words: Hidden
-    """Vector of each word's first sub-word, [W, H]."""
+    """Vector of the sub-word that stands for each word, [W, H]."""
     total: Hidden
     """Sum over sub-words, [H]."""
     count: int
@@ -28,6 +28,8 @@ class Features:
     """Largest value over sub-words, [H]."""
     mark: Hidden
     """Vector of the window's first token, [H]."""
+    last: Hidden
+    """Vector of the last sub-word, [H]."""
 
 
 def batch_features(
@@ -46,6 +48,7 @@ def batch_features(
     rows = np.concatenate([w.first + start for w, start in zip(windows, starts, strict=True)])
     words = hidden[rows]
     edges = [start + edge for w, start in zip(windows, starts, strict=True) for edge in w.pool]
+    lasts = hidden[[edge - 1 for edge in edges[1::2]]]
     if edges[-1] == len(hidden):  # the last run goes to the end by itself
         edges.pop()
     totals = np.add.reduceat(hidden, edges)[::2]  # between the owned runs lie marks and overlaps
@@ -57,7 +60,14 @@ def batch_features(
         end = word + len(window.first)
         count = window.pool[1] - window.pool[0]
         features.append(
-            Features(words[word:end], totals[number], count, largest[number], marks[number])
+            Features(
+                words[word:end],
+                totals[number],
+                count,
+                largest[number],
+                marks[number],
+                lasts[number],
+            )
         )
         word = end
     return features
@@ -66,7 +76,8 @@ def batch_features(
 def merge_features(parts: Sequence[Features]) -> Features:
     """Put the windows of one document together, as if it had been read at once.
 
-    Words come from the window that owns them; sums add up; the mark is the first window's.
+    Words come from the window that owns them; sums add up; the mark is the first window's, the
+    last vector the last window's.
     """
     if len(parts) == 1:
         return parts[0]
@@ -76,4 +87,5 @@ def merge_features(parts: Sequence[Features]) -> Features:
         count=sum(part.count for part in parts),
         largest=np.maximum.reduce([part.largest for part in parts]),
         mark=parts[0].mark,
+        last=parts[-1].last,
     )

@@ -60,6 +60,10 @@ class Fields:
                 return choice
         raise self._fault(name, f"one of {', '.join(choices)}")
 
+    def optional_choice(self, name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
+        """One of the given strings; the default where the field is missing."""
+        return self.choice(name, choices) if name in self._content else default
+
     def integer(self, name: str, least: int = 0) -> int:
         """A whole number of at least ``least``."""
         value: int = self._get(name, int, "a whole number")
@@ -74,6 +78,10 @@ class Fields:
     def flag(self, name: str) -> bool:
         """True or false."""
         return bool(self._get(name, bool, "true or false"))
+
+    def optional_flag(self, name: str, *, default: bool) -> bool:
+        """True or false; the default where the field is missing."""
+        return self.flag(name) if name in self._content else default
 
     def integers(self, name: str) -> tuple[int, ...]:
         """A list of whole numbers, none below 0."""

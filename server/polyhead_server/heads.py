@@ -180,10 +180,15 @@ def _max(document: Features) -> FloatArray:
     return document.largest
 
 
+def _last(document: Features) -> FloatArray:
+    return document.last
+
+
 _POOLS: dict[Pooling, Callable[[Features], FloatArray]] = {
     "mean": _mean,
     "first": _first,
     "max": _max,
+    "last": _last,
 }
 
 

@@ -29,15 +29,23 @@ class WordTokenizer:
         unknown: id for a word that has no sub-word, or too many.
         most_pieces: sub-words that a word may have.
         shapes: whether to give letter-case shapes.
+        spaced: whether words are cut as they are behind a space.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, *, unknown: int, most_pieces: int, shapes: bool
+        self,
+        tokenizer: Tokenizer,
+        *,
+        unknown: int,
+        most_pieces: int,
+        shapes: bool,
+        spaced: bool = False,
     ) -> None:
         self._tokenizer = tokenizer
         self._unknown = unknown
         self._most_pieces = most_pieces
         self._shapes = shapes
+        self._before = " " if spaced else ""
         self._known: dict[str, Subwords] = {}
 
     def __call__(self, words: Sequence[str]) -> list[Subwords]:
@@ -59,7 +67,8 @@ class WordTokenizer:
         )
 
     def _tokenize(self, words: list[str]) -> Iterable[Subwords]:
-        encoded = self._tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
+        given = [self._before + word for word in words] if self._before else words
+        encoded = self._tokenizer.encode(given, is_pretokenized=True, add_special_tokens=False)
         pieces: list[list[int]] = [[] for _ in words]
         for piece, owner in zip(encoded.ids, encoded.word_ids, strict=True):
             pieces[owner].append(piece)

@@ -37,7 +37,7 @@ def features(words: int = 3, seed: int = 0) -> Features:
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(2 * words, WIDTH)).astype(np.float32)
     mark = rng.normal(size=WIDTH).astype(np.float32)
-    return Features(rows[::2], rows.sum(axis=0), len(rows), rows.max(axis=0), mark)
+    return Features(rows[::2], rows.sum(axis=0), len(rows), rows.max(axis=0), mark, rows[-1])
 
 
 def softmax(logits):
@@ -45,13 +45,14 @@ def softmax(logits):
     return np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "first", "max"])
+@pytest.mark.parametrize("pooling", ["mean", "first", "max", "last"])
 def test_classification_reads_the_pooled_document(pooling):
-    """The mean of all sub-words, their largest values, or the first mark."""
+    """The mean of all sub-words, their largest values, the first mark, or the last sub-word."""
     document, weights = features(), tensors()
     pooled = {
         "mean": document.total / document.count,
         "first": document.mark,
+        "last": document.last,
         "max": document.largest,
     }[pooling]
     (output,) = Head(spec(pooling=pooling), weights, WIDTH)([document])
@@ -118,7 +119,10 @@ def test_large_logits_overflow_nothing():
 
 
 def test_parts_of_a_document_merge_to_the_whole():
-    """Words are joined, sums added, the largest kept; the mark is the first part's."""
+    """Words are joined, sums added, the largest kept; the mark is the first part's.
+
+    The last vector is the last part's.
+    """
     whole = merge_features([features(2, seed=1), features(3, seed=2)])
     first, second = features(2, seed=1), features(3, seed=2)
     assert len(whole.words) == 5
@@ -126,6 +130,7 @@ def test_parts_of_a_document_merge_to_the_whole():
     assert whole.count == first.count + second.count
     np.testing.assert_array_equal(whole.largest, np.maximum(first.largest, second.largest))
     np.testing.assert_array_equal(whole.mark, first.mark)
+    np.testing.assert_array_equal(whole.last, second.last)
 
 
 @pytest.mark.parametrize(
