@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoTokenizer
 from polyhead_server.bundle import EncoderSpec, Manifest, TokenizerSpec
 from polyhead_server.encoding import DocumentEncoder
 from polyhead_server.words import WordSplitter, default_lexicon
+from polyhead_training.families import family_of
 from polyhead_training.network import head_spec
 from polyhead_training.pretrained import only_local, position_offset
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 ENCODER_FILE = "encoder.xml"
 _MAX_WORD_PIECES = 64
+_TEXT = -1
+"""Stands for the text between the marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +66,56 @@ def load_assets(config: Config, encoder: str) -> Assets:
     if not tokenizer.is_fast:
         raise ValueError(f"{encoder}: its tokenizer has no fast form, which serving needs")
     settings = AutoConfig.from_pretrained(encoder, local_files_only=local)
-    spec = _tokenizer_spec(config, tokenizer, position_offset(settings))
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
+    spec = _tokenizer_spec(config, tokenizer, settings)
     return Assets(tokenizer, backend.to_str(), default_lexicon(), spec)
 
 
-def _tokenizer_spec(config: Config, tokenizer: Any, offset: int) -> TokenizerSpec:
-    marks = tokenizer.build_inputs_with_special_tokens([])
-    half = len(marks) - len(marks) // 2
-    room = config.encoder.max_tokens - len(marks)
+def _tokenizer_spec(config: Config, tokenizer: Any, settings: Any) -> TokenizerSpec:
+    prefix, suffix = window_marks(tokenizer)
+    room = config.encoder.max_tokens - len(prefix) - len(suffix)
     return TokenizerSpec(
         file="tokenizer.json",
         words="words.json",
-        prefix=tuple(marks[:half]),
-        suffix=tuple(marks[half:]),
-        unknown=tokenizer.unk_token_id,
+        prefix=prefix,
+        suffix=suffix,
+        unknown=_unknown(tokenizer),
         max_tokens=config.encoder.max_tokens,
         overlap=min(config.encoder.overlap, room - 1),
         max_word_pieces=min(_MAX_WORD_PIECES, room - 1),
-        position_offset=offset,
+        position_offset=position_offset(settings),
         shapes=config.encoder.shape_embedding,
+        spaced=is_byte_level(tokenizer.backend_tokenizer),
+        word_piece=family_of(settings).word_piece,
     )
+
+
+def window_marks(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Ids of the marks that a tokenizer puts before and behind a text; GPT-2's puts none."""
+    text = tokenizer.build_inputs_with_special_tokens([_TEXT])
+    if text == [_TEXT]:  # a tokenizer of no class of its own has them in its fast form only
+        whole = tokenizer.backend_tokenizer.encode("a")
+        ids = zip(whole.ids, whole.special_tokens_mask, strict=True)
+        text = [known if mark else _TEXT for known, mark in ids] or [_TEXT]
+    first = text.index(_TEXT)
+    return tuple(text[:first]), tuple(known for known in text[first:] if known != _TEXT)
+
+
+def is_byte_level(backend: Tokenizer) -> bool:
+    """Whether a vocabulary is made of bytes, the space before a word among them."""
+    pieces = [json.loads(backend.to_str())["pre_tokenizer"] or {}]
+    for piece in pieces:  # grows
+        pieces += piece.get("pretokenizers", [])
+    return any(piece.get("type") == "ByteLevel" for piece in pieces)
+
+
+def _unknown(tokenizer: Any) -> int:
+    """Id for a word that cannot be read; a byte-level vocabulary may know no such thing."""
+    names = ("unk_token_id", "eos_token_id", "bos_token_id", "pad_token_id")
+    known = [value for name in names if (value := getattr(tokenizer, name)) is not None]
+    return known[0] if known else 0
 
 
 def manifest(config: Config, assets: Assets, hidden_size: int, *, served: bool = True) -> Manifest:

@@ -34,7 +34,28 @@ class PackedEncoder(nn.Module):
         hidden: Tensor = self.encoder(
             ids.unsqueeze(0), positions.unsqueeze(0), mask.unsqueeze(0), shapes.unsqueeze(0)
         )
-        return hidden.squeeze(0)
+        return hidden.flatten(0, 1)  # not squeeze: the tracer must know the rank
+
+
+class PaddedEncoder(nn.Module):
+    """The encoder over flat packed tokens, run with a row for each segment.
+
+    For encoders that cannot be told by a mask where a segment ends, such as recurrent ones.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, ids: Tensor, positions: Tensor, segments: Tensor, shapes: Tensor) -> Tensor:
+        """Encode [N] tokens, those of a segment next to each other: [N, H]."""
+        _, lengths = segments.unique_consecutive(return_counts=True)
+        parts = [values.split(lengths.tolist()) for values in (ids, positions, shapes)]
+        rows = [nn.utils.rnn.pad_sequence(list(part), batch_first=True) for part in parts]
+        count = torch.arange(rows[0].shape[1], device=ids.device)
+        mask = (count < lengths.unsqueeze(1)).long()
+        hidden: Tensor = self.encoder(rows[0], rows[1], mask, rows[2])
+        return hidden[mask.bool()]
 
 
 class TorchEngine:
@@ -47,7 +68,7 @@ class TorchEngine:
     """
 
     def __init__(self, encoder: Encoder, device: torch.device, *, bf16: bool = False) -> None:
-        self._packed = PackedEncoder(encoder)
+        self._packed = PackedEncoder(encoder) if encoder.packable else PaddedEncoder(encoder)
         self._device = device
         self._bf16 = bf16
 
