@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from polyhead_training.adapters import empty_adapters, merged_weights
 from polyhead_training.checkpoint import BEST, save_weights
 from polyhead_training.errors import TrainingError
 from polyhead_training.warm_start import CONFIG_COPY
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 def average_runs(runs: Sequence[Path], place: Path) -> None:
     """Write the mean of the best weights of runs as a run of its own.
 
+    Adapters become part of the weights first, since the mean of products is no product of means.
+
     Args:
         runs: run directories with the same encoder and heads; the first gives configuration and
             tokenizer.
@@ -40,7 +43,8 @@ def average_runs(runs: Sequence[Path], place: Path) -> None:
     """
     if place.exists():
         raise TrainingError(f"{place} exists: remove it first")
-    mean = mean_weights([_weights(run) for run in runs])
+    states = [_weights(run) for run in runs]
+    mean = mean_weights([merged_weights(state) for state in states]) | empty_adapters(states[0])
     place.mkdir(parents=True)
     shutil.copytree(runs[0] / ENCODER_FOLDER, place / ENCODER_FOLDER)
     shutil.copyfile(runs[0] / CONFIG_COPY, place / CONFIG_COPY)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from polyhead_training.config_lines import key_lines
+from polyhead_training.config_modes import with_encoder_modes, with_training_modes
 from polyhead_training.config_reader import Document, Table
 from polyhead_training.config_sources import read_sources
 from polyhead_training.config_types import (
@@ -117,7 +118,8 @@ def _encoder(table: Table) -> EncoderConfig:
         shape_embedding=table.flag("shape_embedding", default=default.shape_embedding),
         dropout=table.number("dropout", default.dropout, 0, 0.9),
     )
-    if not table.bad and config.overlap > config.max_tokens // 2:
+    config = with_encoder_modes(table, config)
+    if not table.bad & {"overlap", "max_tokens"} and config.overlap > config.max_tokens // 2:
         half = config.max_tokens // 2
         message = f"overlap must be at most half of max_tokens ({half}), not {config.overlap}"
         table.problem(message, "overlap" if "overlap" in table else "max_tokens")
@@ -146,6 +148,7 @@ def _training(table: Table, encoder: EncoderConfig) -> TrainingConfig:
         ),
         threads=table.integer("threads", default.threads, 0, 1024),
     )
+    config = with_training_modes(table, config)
     if "batch_tokens" not in table.bad and config.batch_tokens < encoder.max_tokens:
         message = f"batch_tokens must hold one window of max_tokens ({encoder.max_tokens})"
         table.problem(f"{message}, not {config.batch_tokens}", "batch_tokens")

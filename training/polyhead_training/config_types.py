@@ -9,7 +9,10 @@ HeadKind = Literal["classification", "tagging", "spans"]
 Pooling = Literal["mean", "first", "max"]
 Format = Literal["jsonl", "csv", "conllu", "conll"]
 Metric = Literal["accuracy", "macro_recall", "macro_f1", "entity_f1"]
-Schedule = Literal["linear", "cosine", "constant"]
+Schedule = Literal["linear", "cosine", "constant", "slanted"]
+TrainMode = Literal["full", "frozen", "gradual", "adapters"]
+OptimiserKind = Literal["adamw", "radam", "adafactor", "sgd"]
+SamplingKind = Literal["proportional", "temperature", "annealed"]
 Precision = Literal["auto", "bf16", "fp32"]
 ExportPrecision = Literal["int8", "fp32"]
 
@@ -28,6 +31,22 @@ class EncoderConfig:
     """Add letter-case information that an uncased vocabulary lost."""
     dropout: float = 0.1
     """Dropout probability in the encoder and before the heads; 0 to 0.9."""
+    attention_dropout: float = 0.0
+    """Dropout probability of attention weights, a sixth of a step on CPU; 0 to 0.9."""
+    train: TrainMode = "full"
+    """What learns: all of it, nothing, layer after layer from the top, or low-rank adapters."""
+    unfrozen_by: float = 0.5
+    """Point of training at which gradual unfreezing has reached the embeddings; 0.01 to 0.99."""
+    adapter_rank: int = 8
+    """Inner size of an adapter; 1 to 1024."""
+    adapter_alpha: float = 16.0
+    """Adapters are scaled by this over their rank; 0.001 to 10000."""
+    mix: bool = False
+    """Take a learned mix of all layers in place of the top one."""
+    layers: int | tuple[int, ...] = 0
+    """Layers kept of the pretrained ones: how many from the bottom, 0 for all, or which, from 0."""
+    add_layers: int = 0
+    """New layers of the encoder's own kind on top of it; 0 to 100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +64,7 @@ class TrainingConfig:
     weight_decay: float = 0.01
     """Decoupled weight decay; 0 to 1."""
     schedule: Schedule = "linear"
-    """How the learning rate falls after the warm-up."""
+    """How the learning rate falls after the warm-up; slanted is linear, from and to 1/32."""
     warmup: float = 0.06
     """Fraction of the steps in which the learning rate rises; 0 to 0.9."""
     max_grad_norm: float = 1.0
@@ -64,6 +83,14 @@ class TrainingConfig:
     """Number format of the forward pass; auto takes bf16 where it is fast."""
     threads: int = 0
     """CPU threads, 0 for all; 0 to 1024."""
+    optimiser: OptimiserKind = "adamw"
+    """What turns gradients into steps."""
+    sampling: SamplingKind = "proportional"
+    """Steps of a source: in proportion to its passes and size, flatter, or ever flatter."""
+    sampling_temperature: float = 2.0
+    """A source's share goes with its size to the power 1 / this (annealed: at last); 1 to 1000."""
+    consistency: float = 0.0
+    """Weight of the disagreement of two passes with other dropout, 0 for one pass; 0 to 1000."""
 
 
 @dataclass(frozen=True, slots=True)

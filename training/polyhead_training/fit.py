@@ -12,6 +12,7 @@ from polyhead_training.checkpoint import BEST, CHECKPOINT, HISTORY, checkpoint_f
 from polyhead_training.errors import TrainingError
 from polyhead_training.plan import Course, make_plan
 from polyhead_training.run import Lessons, RunPlace, TrainingRun
+from polyhead_training.sampling import Sampling
 from polyhead_training.warm_start import CONFIG_COPY
 from polyhead_training.workshop import ENCODER_FOLDER, measure
 
@@ -63,7 +64,9 @@ def _plan(shop: Workshop) -> list[Step]:
         examples = shop.data[source.name].train
         lengths = [encoder.encode(source_of(example)).tokens for example in examples]
         courses.append(Course(source, [example.group for example in examples], lengths))
-    return make_plan(courses, shop.config.training.batch_tokens, shop.config.seed)
+    options = shop.config.training
+    sampling = Sampling(options.sampling, options.sampling_temperature)
+    return make_plan(courses, options.batch_tokens, shop.config.seed, sampling)
 
 
 def fingerprint(shop: Workshop) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +11,17 @@ from transformers import AutoConfig, AutoModel
 
 from polyhead_server.bundle import HeadSpec
 from polyhead_server.shapes import SHAPES
+from polyhead_training.errors import TrainingError
+from polyhead_training.layers import add_layers, chosen_layers, keep_layers, layer_list
 from polyhead_training.pretrained import only_local, position_offset
+from polyhead_training.scalar_mix import ScalarMix
+from polyhead_training.unfreezing import prepare_encoder, still_frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from polyhead_training.config import Config, HeadConfig
+    from polyhead_training.config import Config, EncoderConfig, HeadConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +46,19 @@ class Encoder(nn.Module):
     Args:
         transformer: the pretrained model, of any transformers class.
         shapes: whether to add the shape embedding to the sub-word embeddings.
+        mix: whether to mix all layers, in place of taking the top one.
+        added: how many of the layers, the top ones, are not pretrained.
     """
 
     transformer: Any  # nn.Module, but with the methods of transformers' models
+    frozen = False
+    """Whether the pretrained part learns nothing, and so is run without dropout."""
+    kept: tuple[int, ...] = ()
+    """Which of the pretrained layers these are; empty for all, or where it is not known."""
 
-    def __init__(self, transformer: nn.Module, *, shapes: bool) -> None:
+    def __init__(
+        self, transformer: nn.Module, *, shapes: bool, mix: bool = False, added: int = 0
+    ) -> None:
         super().__init__()
         self.transformer = transformer
         self.hidden_size: int = self.transformer.config.hidden_size
@@ -54,6 +66,15 @@ class Encoder(nn.Module):
         self.shapes = nn.Embedding(SHAPES, self.hidden_size) if shapes else None
         if self.shapes is not None:
             nn.init.normal_(self.shapes.weight, std=0.02)
+        self.mix = ScalarMix(self.transformer.config.num_hidden_layers + 1) if mix else None
+        self.added = added
+
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - as torch has it
+        """Switch between training and evaluation; what is frozen stays in evaluation."""
+        super().train(mode)
+        if mode and self.frozen:
+            still_frozen(self)
+        return self
 
     def forward(self, ids: Tensor, positions: Tensor, mask: Tensor, shapes: Tensor) -> Tensor:
         """Encode windows.
@@ -71,10 +92,14 @@ class Encoder(nn.Module):
         if self.shapes is not None:
             vectors = vectors + self.shapes(shapes)
         output = self.transformer(
-            inputs_embeds=vectors, position_ids=positions, attention_mask=mask, **self._types(ids)
+            inputs_embeds=vectors,
+            position_ids=positions,
+            attention_mask=mask,
+            output_hidden_states=self.mix is not None,
+            **self._types(ids),
         )
         hidden: Tensor = output.last_hidden_state
-        return hidden
+        return hidden if self.mix is None else self.mix(output.hidden_states)
 
     def _types(self, ids: Tensor) -> dict[str, Tensor]:
         """Segment types where the family has them: its default is no longer than one window."""
@@ -157,11 +182,43 @@ def build_network(config: Config, encoder: str) -> MultiTaskNetwork:
         OSError: the weights are not to be had under that name.
     """
     torch.manual_seed(config.seed)
-    options = _options(config)
+    local = only_local(encoder)
+    settings = AutoConfig.from_pretrained(encoder, local_files_only=local)
+    _set_dropout(settings, config.encoder)
     transformer = AutoModel.from_pretrained(
-        encoder, local_files_only=only_local(encoder), **options
+        encoder, config=settings, local_files_only=local, attn_implementation=_ATTENTION
     )
-    return _network(config, transformer)
+    kept = _choose_layers(transformer, config.encoder)
+    network = _network(config, transformer)
+    network.encoder.kept = kept
+    _try(network.encoder)
+    return network
+
+
+@torch.no_grad()
+def _try(encoder: Encoder) -> None:
+    """Run an encoder once.
+
+    Raises:
+        TrainingError: its layers have other widths than each other, and cannot be chosen or mixed.
+    """
+    ids = torch.zeros(1, 2, dtype=torch.long)
+    try:
+        encoder.eval()(ids, ids + encoder.position_offset, ids + 1, ids)
+    except RuntimeError as error:
+        kind = type(encoder.transformer).__name__
+        raise TrainingError(f"the layers of {kind} cannot be chosen or mixed so") from error
+
+
+def _choose_layers(transformer: Any, config: EncoderConfig) -> tuple[int, ...]:
+    """Take out and add layers as configured; returns the numbers of the kept ones if not all."""
+    kept: tuple[int, ...] = ()
+    if config.layers:
+        kept = chosen_layers(config.layers, len(layer_list(transformer)))
+        keep_layers(transformer, kept)
+    if config.add_layers:
+        add_layers(transformer, config.add_layers)
+    return kept
 
 
 def blank_network(config: Config, encoder: Path) -> MultiTaskNetwork:
@@ -175,20 +232,31 @@ def blank_network(config: Config, encoder: Path) -> MultiTaskNetwork:
         OSError: the directory holds none.
     """
     settings = AutoConfig.from_pretrained(encoder)
-    for name, value in _options(config).items():
-        setattr(settings, name, value)
-    attention = _options(config)["attn_implementation"]
-    return _network(config, AutoModel.from_config(settings, attn_implementation=attention))
+    _set_dropout(settings, config.encoder)
+    return _network(config, AutoModel.from_config(settings, attn_implementation=_ATTENTION))
 
 
 def _network(config: Config, transformer: nn.Module) -> MultiTaskNetwork:
-    body = Encoder(transformer, shapes=config.encoder.shape_embedding)
-    return MultiTaskNetwork(body, config.heads, config.encoder.dropout)
+    options = config.encoder
+    body = Encoder(
+        transformer, shapes=options.shape_embedding, mix=options.mix, added=options.add_layers
+    )
+    prepare_encoder(body, options)
+    return MultiTaskNetwork(body, config.heads, options.dropout)
 
 
-def _options(config: Config) -> dict[str, Any]:
-    return {
-        "attn_implementation": "eager",
-        "hidden_dropout_prob": config.encoder.dropout,
-        "attention_probs_dropout_prob": 0.0,  # costs a sixth of a step on CPU
-    }
+_ATTENTION = "eager"
+_DROPOUTS = ("hidden_dropout_prob", "resid_pdrop", "embd_pdrop", "dropout")
+_ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attn_pdrop", "attention_dropout")
+"""Names that families have for them: BERT and its kin, GPT-2, DistilBERT."""
+
+
+def _set_dropout(settings: Any, config: EncoderConfig) -> None:
+    """Set the dropout probabilities of an encoder's configuration, whatever they are called."""
+    for names, value in (
+        (_DROPOUTS, config.dropout),
+        (_ATTENTION_DROPOUTS, config.attention_dropout),
+    ):
+        for name in names:
+            if hasattr(settings, name):
+                setattr(settings, name, value)

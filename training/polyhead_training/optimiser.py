@@ -3,52 +3,54 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from polyhead_training.layers import count_layers, depth_below
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from polyhead_training.config import TrainingConfig
+    from polyhead_training.config_types import OptimiserKind
     from polyhead_training.network import MultiTaskNetwork
 
-_LAYER = re.compile(r"\.(?:layer|layers|h)\.(\d+)\.")
-_POSITION = re.compile(r"\.w[tp]e\.")
-"""GPT-2's name for its embeddings."""
+_SLANT = 32
+"""The peak of slanted triangular rates over their lowest (Howard and Ruder 2018)."""
+
+_OPTIMISERS: dict[OptimiserKind, Callable[[list[dict[str, Any]]], torch.optim.Optimizer]] = {
+    "adamw": lambda groups: torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True),
+    "radam": lambda groups: torch.optim.RAdam(
+        groups, betas=(0.9, 0.98), decoupled_weight_decay=True
+    ),
+    "adafactor": torch.optim.Adafactor,
+    "sgd": lambda groups: torch.optim.SGD(groups, momentum=0.9),
+}
 
 
 def build_optimiser(network: MultiTaskNetwork, config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019) with a learning rate each for new and encoder layers.
+    """The configured optimiser, with a learning rate each for new and encoder layers.
 
-    Encoder rates may fall from the top layer down to the embeddings, since lower layers are the
-    more general ones (discriminative fine-tuning: Howard and Ruder 2018). Vectors (biases, layer
-    norms) are not decayed.
+    Encoder rates may fall from the top pretrained layer down to the embeddings, since lower layers
+    are the more general ones (discriminative fine-tuning: Howard and Ruder 2018). Vectors (biases,
+    layer norms) are not decayed. What is frozen for the whole training is left out.
     """
-    layers = 1 + max((_layer(name, -1) for name, _ in network.named_parameters()), default=-1)
+    own = {name: value for name, value in network.named_parameters() if value.requires_grad}
+    layers = count_layers([name for name, _ in network.named_parameters()]) - network.encoder.added
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
+    for name, parameter in own.items():
         rate = config.head_learning_rate
         if name.startswith("encoder.transformer."):
-            below = layers - 1 - _layer(name, layers if _on_top(name) else -1)
-            rate = config.learning_rate * config.layer_decay ** max(0, below)
+            rate = config.learning_rate * config.layer_decay ** max(0, depth_below(name, layers))
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
-    options: list[dict[str, Any]] = [
-        {"params": members, "lr": rate, "peak": rate, "weight_decay": decay}
-        for (rate, decay), members in groups.items()
-    ]
-    return torch.optim.AdamW(options, betas=(0.9, 0.98), fused=True)
-
-
-def _layer(name: str, default: int) -> int:
-    """Number of the encoder layer that a parameter belongs to, from 0."""
-    found = _LAYER.search(name)
-    return int(found[1]) if found else default
-
-
-def _on_top(name: str) -> bool:
-    """Whether a parameter outside the layers stands behind them, not before."""
-    return "embed" not in name and not _POSITION.search(name)
+    return _OPTIMISERS[config.optimiser](
+        [
+            {"params": members, "lr": rate, "peak": rate, "weight_decay": decay}
+            for (rate, decay), members in groups.items()
+        ]
+    )
 
 
 def set_rates(optimiser: torch.optim.Optimizer, config: TrainingConfig, done: float) -> None:
@@ -60,9 +62,12 @@ def set_rates(optimiser: torch.optim.Optimizer, config: TrainingConfig, done: fl
 
 def rate_factor(config: TrainingConfig, done: float) -> float:
     """Learning rate as a fraction of its peak."""
-    if done < config.warmup:
-        return done / config.warmup
-    left = (1 - done) / (1 - config.warmup)
+    rising = done < config.warmup
+    left = done / config.warmup if rising else (1 - done) / (1 - config.warmup)
+    if config.schedule == "slanted":
+        return (1 + left * (_SLANT - 1)) / _SLANT
+    if rising:
+        return left
     if config.schedule == "linear":
         return left
     if config.schedule == "cosine":

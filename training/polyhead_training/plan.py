@@ -1,8 +1,9 @@
 """The order of training: which examples go into which step, fixed by the seed alone.
 
 Every step is a batch of one source. A source's batches hold texts of like length; the batches of
-all sources are shuffled together, so that each is met in proportion to its passes and size. Since
-step k depends on nothing but the seed, a resumed run goes on with the very same batches.
+all sources are shuffled together, so that each is met in proportion to its passes and size, unless
+another sampling is asked for. Since step k depends on nothing but the seed, a resumed run goes on
+with the very same batches.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from polyhead_training.sampling import Sampling
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from polyhead_training.config import SourceConfig
 
@@ -52,21 +55,45 @@ class Step:
     items: tuple[Item, ...]
 
 
-def make_plan(courses: Sequence[Course], batch_tokens: int, seed: int) -> list[Step]:
+_PROPORTIONAL = Sampling()
+
+
+def make_plan(
+    courses: Sequence[Course], batch_tokens: int, seed: int, sampling: Sampling = _PROPORTIONAL
+) -> list[Step]:
     """Lay out all steps of a training run.
 
     Args:
         courses: one for each source.
         batch_tokens: padded tokens in a step; a longer text has a step of its own.
         seed: of the order.
+        sampling: how the steps are shared among the sources; their number stays the same.
     """
-    steps: list[Step] = []
-    for index, course in enumerate(courses):
-        rng = random.Random(f"{seed}/{course.config.name}")
-        items = _items(course, rng)
-        steps += [Step(index, batch) for batch in _batches(items, batch_tokens, rng)]
-    random.Random(f"{seed}/steps").shuffle(steps)
-    return steps
+    rngs = [random.Random(f"{seed}/{course.config.name}") for course in courses]
+    parts = [
+        _batches(_items(course, rng), batch_tokens, rng)
+        for course, rng in zip(courses, rngs, strict=True)
+    ]
+    order = random.Random(f"{seed}/steps")
+    if sampling.kind == "proportional":
+        steps = [Step(index, batch) for index, part in enumerate(parts) for batch in part]
+        order.shuffle(steps)
+        return steps
+    streams = [
+        _on_and_on(course, batch_tokens, part, rng)
+        for course, part, rng in zip(courses, parts, rngs, strict=True)
+    ]
+    sizes = [len(part) for part in parts]
+    return [Step(index, next(streams[index])) for index in sampling.order(sizes, order)]
+
+
+def _on_and_on(
+    course: Course, batch_tokens: int, batches: list[tuple[Item, ...]], rng: random.Random
+) -> Iterator[tuple[Item, ...]]:
+    """A source's batches, then new ones from further passes, without end."""
+    while True:
+        yield from batches
+        batches = _batches(_items(course, rng), batch_tokens, rng) or batches
 
 
 def _items(course: Course, rng: random.Random) -> list[Item]:

@@ -18,6 +18,7 @@ import torch
 
 from polyhead_server.engine import INPUTS
 from polyhead_server.packing import pack
+from polyhead_training.adapters import merge_adapters
 from polyhead_training.torch_engine import PackedEncoder
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _OPSET = 17
 
 def trace_encoder(encoder: Encoder) -> ov.Model:
     """Turn the encoder into an OpenVINO graph, computing in fp32."""
-    packed = PackedEncoder(encoder).eval().float().cpu()
+    packed = PackedEncoder(merge_adapters(encoder)).eval().float().cpu()
     count = torch.arange(_EXAMPLE_TOKENS)
     part = _EXAMPLE_TOKENS // _SEGMENTS
     example = (count + 1, count % part, count // part, torch.ones_like(count))

@@ -24,6 +24,7 @@ from polyhead_training.checkpoint import (
 from polyhead_training.network import head_spec
 from polyhead_training.objective import cross_entropy, source_outcomes
 from polyhead_training.optimiser import build_optimiser, set_rates
+from polyhead_training.unfreezing import Unfreezing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,6 +114,7 @@ class TrainingRun:
         self._fingerprint = place.fingerprint
         self._watcher = watcher
         self._optimiser = build_optimiser(network, config.training)
+        self._unfreezing = Unfreezing(network, config)
         self._average = {name: value.clone() for name, value in network.state_dict().items()}
         self._specs = {head.name: head_spec(head) for head in config.heads}
         self._outcomes = [source_outcomes(self._specs[s.head], s) for s in config.sources]
@@ -151,6 +153,7 @@ class TrainingRun:
         torch.manual_seed(self._config.seed * 1_000_003 + number)  # dropout of this step
         batch = self._samples(step, random.Random(f"{self._config.seed}/{number}"))
         tokens = sum(len(sample.window.ids) for sample in batch)
+        self._unfreezing.reach(number / len(self._plan))
         set_rates(self._optimiser, self._config.training, (number + 1) / len(self._plan))
         loss = self._learn(step, batch)
         self._update_average(number)

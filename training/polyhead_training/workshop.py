@@ -84,6 +84,8 @@ def open_workshop(config_path: Path, data: Path, encoder: str | None) -> Worksho
     try:
         assets = load_assets(config, name)
         network = build_network(config, name).to(hardware.device)
+    except TrainingError as error:
+        raise TrainingError(f"{config.path}: {error}") from error
     except Exception as error:  # a directory of something else makes transformers raise anything
         raise TrainingError(
             f"the encoder {name!r} cannot be loaded ({type(error).__name__}): give a hub id that "
