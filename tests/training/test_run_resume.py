@@ -33,6 +33,9 @@ class Log:
             state = self._network.state_dict()
             self.weights.append({name: value.clone() for name, value in state.items()})
 
+    def taught(self, source, done, total):
+        """There are no teachers."""
+
     def validated(self, step, measures, score, *, best):
         self.validations.append((step, measures, score, best))
 

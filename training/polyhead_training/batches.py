@@ -14,6 +14,8 @@ from polyhead_training.network import Batch
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy.typing as npt
+
     from polyhead_server.bundle import HeadSpec
     from polyhead_server.encoding import Document, Window
     from polyhead_training.data import Example
@@ -29,6 +31,8 @@ class Sample:
     window: Window
     targets: tuple[int, ...]
     """One label; or one output per owned word."""
+    soft: npt.NDArray[np.float32] | None = None
+    """Teachers' log-probabilities for each target, [len(targets), O]."""
 
 
 def output_ids(spec: HeadSpec) -> dict[str, int]:
@@ -40,19 +44,29 @@ def output_ids(spec: HeadSpec) -> dict[str, int]:
 
 
 def samples(
-    document: Document, target: str | Sequence[str], ids: Mapping[str, int]
+    document: Document,
+    target: str | Sequence[str],
+    ids: Mapping[str, int],
+    soft: npt.NDArray[np.float32] | None = None,
 ) -> list[Sample]:
     """Windows of an example with their targets.
 
     A classified document that is longer than a window is learned from its first window.
+
+    Args:
+        document: the example.
+        target: its label, or a tag for every word.
+        ids: outputs of labels or tags.
+        soft: log-probabilities of the outputs, for the document or for every word.
     """
     if isinstance(target, str):
-        return [Sample(document.windows[0], (ids[target],))]
+        return [Sample(document.windows[0], (ids[target],), soft)]
     found = []
     word = 0
     for window in document.windows:
         end = word + len(window.first)
-        found.append(Sample(window, tuple(ids[tag] for tag in target[word:end])))
+        part = None if soft is None else soft[word:end]
+        found.append(Sample(window, tuple(ids[tag] for tag in target[word:end]), part))
         word = end
     return found
 
@@ -82,3 +96,9 @@ def collate(items: Sequence[Sample], device: torch.device) -> tuple[Batch, Tenso
     targets = torch.tensor([t for item in items for t in item.targets], device=device)
     arrays = (ids, shapes, mask, pool, np.concatenate(first))
     return Batch(*(torch.from_numpy(array).to(device) for array in arrays)), targets
+
+
+def soft_rows(items: Sequence[Sample], device: torch.device) -> Tensor | None:
+    """The soft targets of a batch, [R, O]; None where it has none."""
+    parts = [item.soft for item in items if item.soft is not None]
+    return torch.from_numpy(np.concatenate(parts)).to(device) if parts else None

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polyhead_training.errors import TrainingError
+from polyhead_training.cli_check import add_check
+from polyhead_training.cli_compare import add_compare
+from polyhead_training.cli_export_transformers import add_export_transformers
+from polyhead_training.cli_predict import add_predict
+from polyhead_training.cli_report import add_report
+from polyhead_training.errors import StoppedError, TrainingError
 from polyhead_training.problems import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except (InputError, TrainingError) as error:
-        sys.stderr.write(f"{error}\n")
+        if not isinstance(error, StoppedError):
+            sys.stderr.write(f"{error}\n")
         return USAGE_ERROR
     except OSError as error:
         if error.filename is None:
@@ -34,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error.filename}: {error.strerror}\n")
         return USAGE_ERROR
     except KeyboardInterrupt:
-        sys.stderr.write(f"stopped{options.after_stop}\n")
+        if os.environ.get("RANK", "0") == "0":  # torchrun stops every process
+            sys.stderr.write(f"stopped{options.after_stop}\n")
         return INTERRUPTED
     return 0
 
@@ -49,7 +57,11 @@ def build_parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     _add_average(commands)
     _add_evaluate(commands)
-    _add_check(commands)
+    add_check(commands)
+    add_predict(commands)
+    add_compare(commands)
+    add_report(commands)
+    add_export_transformers(commands)
     return parser
 
 
@@ -79,6 +91,15 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         type=Path,
         metavar="RUN",
         help="start from the best weights of an earlier run (its run directory): a further stage",
+    )
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        action="append",
+        default=[],
+        dest="teachers",
+        metavar="RUN",
+        help="learn a trained run's answers beside the labels; may be given several times",
     )
     parser.add_argument(
         "--fresh", action="store_true", help="start anew where there is a checkpoint"
@@ -133,15 +154,6 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.set_defaults(run=_evaluate, after_stop="")
 
 
-def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "check", help="report every error of a configuration and its data, and train nothing"
-    )
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="training configuration, TOML")
-    _add_data(parser)
-    parser.set_defaults(run=_check, after_stop="")
-
-
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
@@ -165,16 +177,20 @@ def _add_encoder(parser: argparse.ArgumentParser) -> None:
 
 def _fit(options: argparse.Namespace) -> None:
     from polyhead_training.commands import fit  # noqa: PLC0415
+    from polyhead_training.distributed import join_team  # noqa: PLC0415
 
-    fit(
-        options.config,
-        options.data,
-        options.out,
-        folder=options.folder,
-        encoder=options.encoder,
-        start=options.start,
-        fresh=options.fresh,
-    )
+    with join_team(os.environ) as team:
+        fit(
+            options.config,
+            options.data,
+            options.out,
+            folder=options.folder,
+            encoder=options.encoder,
+            start=options.start,
+            teachers=options.teachers,
+            fresh=options.fresh,
+            team=team,
+        )
 
 
 def _average(options: argparse.Namespace) -> None:
@@ -193,12 +209,6 @@ def _evaluate(options: argparse.Namespace) -> None:
         options.folder,
         as_json=options.json,
     )
-
-
-def _check(options: argparse.Namespace) -> None:
-    from polyhead_training.commands import check  # noqa: PLC0415
-
-    check(options.config, options.data)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,16 @@ from polyhead_server.model import Model
 from polyhead_training.average import average_runs
 from polyhead_training.checkpoint import BEST
 from polyhead_training.config import load_config
+from polyhead_training.console import open_console
 from polyhead_training.data import load_all, load_inputs
+from polyhead_training.distributed import ALONE
 from polyhead_training.errors import TrainingError
 from polyhead_training.evaluation import Measure
 from polyhead_training.export import check_place, export_bundle, record_figures
 from polyhead_training.fit import discard, train
+from polyhead_training.leakage import leak_warnings
 from polyhead_training.progress import Reporter
+from polyhead_training.soft_targets import open_teachers
 from polyhead_training.torch_engine import head_tensors
 from polyhead_training.warm_start import CONFIG_COPY, earlier_config, start_from
 from polyhead_training.workshop import measure, open_workshop, reopen_workshop
@@ -37,26 +41,11 @@ if TYPE_CHECKING:
     from polyhead_server.bundle import Bundle, HeadSpec
     from polyhead_training.config import Config
     from polyhead_training.data import SourceData
+    from polyhead_training.distributed import Team
     from polyhead_training.run import TrainingRun
     from polyhead_training.workshop import Workshop
 
 _SPLITS = ("dev", "test")
-_FILE_COLUMNS = 140
-
-
-def check(config: Path, data: Path) -> None:
-    """Report every error of a configuration and its data.
-
-    Raises:
-        InputError: all that is wrong.
-    """
-    console = _console()
-    _, sources = load_inputs(config, data)
-    for name, source in sources.items():
-        console.print(
-            f"{name}: {len(source.train):,} to train on, {len(source.dev):,} dev, "
-            f"{len(source.test):,} test"
-        )
 
 
 def fit(
@@ -67,7 +56,9 @@ def fit(
     folder: Path | None = None,
     encoder: str | None = None,
     start: Path | None = None,
+    teachers: Sequence[Path] = (),
     fresh: bool = False,
+    team: Team = ALONE,
 ) -> None:
     """Train, export, compare and measure a bundle.
 
@@ -78,25 +69,38 @@ def fit(
         folder: run directory; None for ``out`` with .run added.
         encoder: hub id or path in place of the configured encoder.
         start: run directory of an earlier run whose weights are the starting point.
+        teachers: run directories of trained runs, whose answers are learned beside the labels.
         fresh: start anew where there is a checkpoint.
+        team: the processes that train together; the leader exports.
 
     Raises:
         InputError: configuration or data have errors; nothing was started.
         TrainingError: the encoder is not to be had, or the run directory is another run's.
     """
-    console = _console()
+    console = open_console()
     folder = folder or run_folder(out)
-    check_place(out)
-    shop = open_workshop(config, data, encoder)
-    if start is not None:
-        start_from(shop.network, start)
-    if fresh:
-        discard(folder)
-    with Reporter() as reporter:
-        run = train(shop, folder, reporter)
+    with team.agreed():
+        check_place(out)
+        shop = open_workshop(config, data, encoder, team)
+        if start is not None:
+            start_from(shop.network, start)
+        opened = open_teachers(teachers)
+        if fresh and team.leads and not team.restarted:
+            discard(folder)
+    if team.leads:
+        _warn_of_leaks(console, shop)
+    with Reporter(None if team.leads else Console(quiet=True)) as reporter:
+        run = train(shop, folder, reporter, opened)
+    if not team.leads:
+        return
     shop.network.load_state_dict(load_file(folder / BEST))
     console.print(f"weights of step {run.progress.best_step}; exporting")
-    _finish(console, shop, out, _facts(run, start))
+    _finish(console, shop, out, _facts(run, start, teachers))
+
+
+def _warn_of_leaks(console: Console, shop: Workshop) -> None:
+    for line in leak_warnings(shop.config, shop.data):
+        console.print(f"warning: {line}", soft_wrap=True, markup=False)
 
 
 def average(runs: Sequence[Path], data: Path, out: Path) -> None:
@@ -116,7 +120,7 @@ def average(runs: Sequence[Path], data: Path, out: Path) -> None:
     average_runs(runs, place)
     config, sources = load_inputs(place / CONFIG_COPY, data)
     shop = reopen_workshop(config, sources, place)
-    _finish(_console(), shop, out, {"mean_of_runs": [earlier_config(run) for run in runs]})
+    _finish(open_console(), shop, out, {"mean_of_runs": [earlier_config(run) for run in runs]})
 
 
 def _finish(console: Console, shop: Workshop, out: Path, facts: dict[str, object]) -> None:
@@ -138,10 +142,14 @@ def run_folder(bundle: Path) -> Path:
     return bundle.with_name(bundle.name + ".run")
 
 
-def _facts(run: TrainingRun, start: Path | None) -> dict[str, object]:
+def _facts(
+    run: TrainingRun, start: Path | None, teachers: Sequence[Path] = ()
+) -> dict[str, object]:
     earlier = {"started_from": earlier_config(start)} if start else {}
+    taught = {"teachers": [earlier_config(teacher) for teacher in teachers]} if teachers else {}
     return {
         **earlier,
+        **taught,
         "steps": run.progress.step,
         "best_step": run.progress.best_step,
         "training_seconds": round(run.progress.seconds),
@@ -183,7 +191,7 @@ def evaluate(
         }
         Console(soft_wrap=True).print_json(json.dumps(content))
         return
-    _print_table(_console(), served, reference, now=shop is not None)
+    _print_table(open_console(), served, reference, now=shop is not None)
 
 
 def _own_config(bundle: Bundle) -> Config | None:
@@ -265,12 +273,6 @@ def _recorded(provenance: Mapping[str, object], served: Sequence[Measure]) -> li
 
 def _key(figure: Measure) -> tuple[str, str, str, str]:
     return figure.head, figure.source, figure.split, figure.metric
-
-
-def _console() -> Console:
-    """Standard output; in a file or a pipe wide enough to cut no table."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_FILE_COLUMNS)
 
 
 def _print_table(

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import cast, get_args
 
+from polyhead_training.config_data import read_augmentation, read_data
 from polyhead_training.config_lines import key_lines
 from polyhead_training.config_modes import with_encoder_modes, with_training_modes
 from polyhead_training.config_reader import Document, Table
@@ -12,11 +13,13 @@ from polyhead_training.config_sources import read_sources
 from polyhead_training.config_types import (
     AugmentConfig,
     Config,
+    DistillationConfig,
     EncoderConfig,
     ExportConfig,
     ExportPrecision,
     HeadConfig,
     HeadKind,
+    Init,
     Pooling,
     Precision,
     Schedule,
@@ -34,7 +37,9 @@ __all__ = [
     "SourceConfig",
     "TrainingConfig",
     "load_config",
+    "open_table",
     "read_config",
+    "read_training",
 ]
 
 _DISTINCT_LABELS = 2
@@ -54,6 +59,12 @@ def read_config(path: Path, problems: Problems) -> Config | None:
     Values with a problem take their defaults, and heads and sources that cannot be used are left
     out, so that the data of the others can still be checked. None where the file is not TOML.
     """
+    table = open_table(path, problems)
+    return _config(table, path) if table else None
+
+
+def open_table(path: Path, problems: Problems) -> Table | None:
+    """The whole of a TOML file, ready to be read; None, with a problem noted, where it is none."""
     source = _read_text(path, problems)
     if source is None:
         return None
@@ -62,7 +73,7 @@ def read_config(path: Path, problems: Problems) -> Config | None:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         problems.add(path, *_syntax_problem(str(error), source))
         return None
-    return _config(Table(Document(str(path), key_lines(source), problems), values), path)
+    return Table(Document(str(path), key_lines(source), problems), values)
 
 
 def _read_text(path: Path, problems: Problems) -> str | None:
@@ -86,7 +97,7 @@ def _syntax_problem(message: str, source: str) -> tuple[int, str]:
 
 
 def _config(table: Table, path: Path) -> Config:
-    heads_table = table.tables("heads")
+    heads_table, sources = table.tables("heads"), table.tables("sources")
     heads = _heads(heads_table)
     declared = {name for head in heads_table if isinstance(name := head.raw("name"), str)}
     encoder = _encoder(table.table("encoder"))
@@ -98,10 +109,13 @@ def _config(table: Table, path: Path) -> Config:
             "language", "en", r"[a-z]{2,3}(-[A-Za-z0-9]{1,8})*", "a language tag such as en"
         ),
         encoder=encoder,
-        training=_training(table.table("training"), encoder),
+        training=read_training(table.table("training"), encoder),
         heads=heads,
-        sources=read_sources(table.tables("sources"), heads, declared, str(path)),
+        sources=read_sources(sources, heads, declared, str(path)),
         export=_export(table.table("export")),
+        data=read_data(table.table("data")),
+        augmentation=read_augmentation(table.table("augmentation"), sources),
+        distillation=_distillation(table.table("distillation")),
         path=path,
     )
     _check_heads_have_data(heads_table, table)
@@ -113,6 +127,7 @@ def _encoder(table: Table) -> EncoderConfig:
     default = EncoderConfig()
     config = EncoderConfig(
         model=table.text("model", default.model),
+        init=cast("Init", table.choice("init", default.init, get_args(Init))),
         max_tokens=table.integer("max_tokens", default.max_tokens, 16, 512),
         overlap=table.integer("overlap", default.overlap, 0, 256),
         shape_embedding=table.flag("shape_embedding", default=default.shape_embedding),
@@ -127,7 +142,8 @@ def _encoder(table: Table) -> EncoderConfig:
     return config
 
 
-def _training(table: Table, encoder: EncoderConfig) -> TrainingConfig:
+def read_training(table: Table, encoder: EncoderConfig) -> TrainingConfig:
+    """The options of training, for windows of the encoder's length."""
     default = TrainingConfig()
     config = TrainingConfig(
         batch_tokens=table.integer("batch_tokens", default.batch_tokens, 16, 1_000_000),
@@ -152,6 +168,16 @@ def _training(table: Table, encoder: EncoderConfig) -> TrainingConfig:
     if "batch_tokens" not in table.bad and config.batch_tokens < encoder.max_tokens:
         message = f"batch_tokens must hold one window of max_tokens ({encoder.max_tokens})"
         table.problem(f"{message}, not {config.batch_tokens}", "batch_tokens")
+    table.close()
+    return config
+
+
+def _distillation(table: Table) -> DistillationConfig:
+    default = DistillationConfig()
+    config = DistillationConfig(
+        weight=table.number("weight", default.weight, 0, 1),
+        temperature=table.number("temperature", default.temperature, 0.1, 100),
+    )
     table.close()
     return config
 

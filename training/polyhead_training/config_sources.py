@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import cast, get_args
 
+from polyhead_training.config_data import read_augment
 from polyhead_training.config_reader import Table
 from polyhead_training.config_types import (
-    AugmentConfig,
     Format,
     HeadConfig,
     HeadKind,
@@ -15,10 +15,11 @@ from polyhead_training.config_types import (
 from polyhead_training.problems import did_you_mean
 
 _FORMATS: dict[HeadKind, tuple[Format, ...]] = {
-    "classification": ("jsonl", "csv"),
-    "tagging": ("jsonl", "conllu", "conll"),
-    "spans": ("jsonl", "conll"),
+    "classification": ("jsonl", "csv", "hub"),
+    "tagging": ("jsonl", "conllu", "conll", "hub"),
+    "spans": ("jsonl", "conll", "hub"),
 }
+_UNLABELLED_FORMATS: tuple[Format, ...] = ("jsonl", "text")
 _METRICS: dict[HeadKind, tuple[Metric, ...]] = {
     "classification": ("accuracy", "macro_recall", "macro_f1"),
     "tagging": ("accuracy", "macro_recall", "macro_f1"),
@@ -26,7 +27,7 @@ _METRICS: dict[HeadKind, tuple[Metric, ...]] = {
 }
 _READING_KEYS = frozenset(
     ("name", "head", "format", "train", "dev", "test", "text", "label", "words", "tags", "column")
-).union(("map", "among"))
+).union(("map", "among", "hub", "hub_config", "hub_revision", "delimiter", "quotes"))
 _LARGEST_COLUMN = 1000
 
 
@@ -61,16 +62,23 @@ def _head_of(table: Table, heads: dict[str, HeadConfig], declared: set[str]) -> 
 
 def _source(table: Table, head: HeadConfig | None, config: str) -> SourceConfig:
     files = {key: table.texts(key, alone=True) for key in ("train", "dev", "test")}
-    format_ = cast("Format", table.choice("format", None, get_args(Format)))
+    format_ = _format(table)
     source = SourceConfig(
         name=table.text("name", None, r"[a-z0-9_-]{1,64}", "1 to 64 of a-z, 0-9, _ and -"),
         head=str(table.raw("head")),
         format=format_,
-        **files,
+        train=files["train"],
+        dev=files["dev"],
+        test=files["test"],
+        hub=_optional(table, "hub"),
+        hub_config=_optional(table, "hub_config"),
+        hub_revision=_optional(table, "hub_revision"),
         text=table.text("text", "text"),
         label=table.text("label", "label"),
         words=_words(table, head),
         tags=table.text("tags", "tags"),
+        delimiter=_delimiter(table, format_),
+        quotes=_quotes(table, format_),
         column=_column(table, format_),
         map=table.text_map("map"),
         among=table.texts("among"),
@@ -78,9 +86,10 @@ def _source(table: Table, head: HeadConfig | None, config: str) -> SourceConfig:
         max_examples=table.integer("max_examples", 0, 0, 1_000_000_000),
         hold_out=table.integer("hold_out", 0, 0, 1_000_000_000),
         metric=_metric(table, head),
-        licence=table.text("licence", "") if "licence" in table else "",
-        augment=_augment(table.table("augment"), head),
+        licence=_optional(table, "licence"),
+        augment=read_augment(table.table("augment"), head),
         select=table.flag("select", default=True),
+        unlabelled=table.flag("unlabelled", default=False),
         config=config,
         lines=_file_lines(table, files),
     )
@@ -88,6 +97,42 @@ def _source(table: Table, head: HeadConfig | None, config: str) -> SourceConfig:
         table.problem("train is missing in [sources]: the source has no files")
     table.close()
     return _fit_to_head(table, source, head) if head else source
+
+
+def _optional(table: Table, key: str) -> str:
+    return "" if table.raw(key) is None else table.text(key, "")
+
+
+def _format(table: Table) -> Format:
+    """The layout of the files; a hub data set needs none written down."""
+    hub = "hub" in table
+    value = table.choice("format", "hub" if hub else None, get_args(Format))
+    if hub and value != "hub":
+        table.problem(f"format is for files, but hub names a data set: leave out {value}", "format")
+    elif value == "hub" and not hub:
+        table.problem('hub is missing: name the data set, such as "owner/name"', "format")
+    for key in ("hub_config", "hub_revision"):
+        if key in table and not hub:
+            table.problem(f"{key} is for sources with hub only", key)
+    return cast("Format", value)
+
+
+def _delimiter(table: Table, format_: str) -> str:
+    if "delimiter" not in table:
+        return ""
+    if format_ not in {"csv", ""}:
+        table.problem(f"delimiter is for csv, not {format_}", "delimiter")
+    value = table.raw("delimiter")
+    if isinstance(value, str) and len(value) == 1 and value not in '"\r\n':
+        return value
+    table.problem(f"delimiter must be one character other than a quote, not {value!r}", "delimiter")
+    return ""
+
+
+def _quotes(table: Table, format_: str) -> bool:
+    if "quotes" in table and format_ not in {"csv", ""}:
+        table.problem(f"quotes is for csv, not {format_}", "quotes")
+    return table.flag("quotes", default=True)
 
 
 def _words(table: Table, head: HeadConfig | None) -> str:
@@ -118,34 +163,23 @@ def _column(table: Table, format_: str) -> str | int:
     return ""
 
 
-def _augment(table: Table, head: HeadConfig | None) -> AugmentConfig:
-    config = AugmentConfig(
-        lower=table.number("lower", 0.0, 0, 1),
-        upper=table.number("upper", 0.0, 0, 1),
-        title=table.number("title", 0.0, 0, 1),
-        join=table.number("join", 0.0, 0, 1),
-        typo=table.number("typo", 0.0, 0, 1),
-    )
-    if config.lower + config.upper + config.title > 1:
-        table.problem("lower, upper and title must be at most 1 together")
-    if config.join and head and head.kind == "classification":
-        table.problem("join is for sources of words, not for classification", "join")
-    table.close()
-    return config
-
-
 def _file_lines(table: Table, files: dict[str, tuple[str, ...]]) -> dict[str, int]:
-    return {
+    """Line of each file, and of the hub data set."""
+    lines = {
         name: table.line(key, at) for key, names in files.items() for at, name in enumerate(names)
     }
+    return {**lines, str(table.raw("hub")): table.line("hub")} if "hub" in table else lines
 
 
 def _fit_to_head(table: Table, source: SourceConfig, head: HeadConfig) -> SourceConfig:
-    formats = _FORMATS[head.kind]
+    formats = _UNLABELLED_FORMATS if source.unlabelled else _FORMATS[head.kind]
     if source.format and source.format not in formats:
         wanted = " or ".join(formats)
-        message = f"format of a source for a {head.kind} head must be {wanted}"
+        what = "without labels" if source.unlabelled else f"for a {head.kind} head"
+        message = f"format of a source {what} must be {wanted}"
         table.problem(f"{message}, not {source.format}", "format")
+    if source.unlabelled and (source.dev or source.test or source.hold_out):
+        table.problem("a source without labels has training files only", "unlabelled")
     _check_map(table, source, head)
     _check_among(table, source, head)
     return _with_labels_in_order(source, head)

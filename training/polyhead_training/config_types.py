@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 HeadKind = Literal["classification", "tagging", "spans"]
-Pooling = Literal["mean", "first", "max"]
-Format = Literal["jsonl", "csv", "conllu", "conll"]
+Pooling = Literal["mean", "first", "max", "last"]
+Init = Literal["pretrained", "random"]
+Format = Literal["jsonl", "csv", "conllu", "conll", "text", "hub"]
 Metric = Literal["accuracy", "macro_recall", "macro_f1", "entity_f1"]
+Leakage = Literal["warn", "drop", "error"]
 Schedule = Literal["linear", "cosine", "constant", "slanted"]
 TrainMode = Literal["full", "frozen", "gradual", "adapters"]
 OptimiserKind = Literal["adamw", "radam", "adafactor", "sgd"]
@@ -23,6 +25,8 @@ class EncoderConfig:
 
     model: str = "sentence-transformers/all-MiniLM-L6-v2"
     """Hub id or directory of the pretrained encoder."""
+    init: Init = "pretrained"
+    """Weights to begin with: the pretrained ones, or random ones of the same architecture."""
     max_tokens: int = 256
     """Longest window in tokens, special tokens included; 16 to 512."""
     overlap: int = 64
@@ -94,6 +98,16 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DistillationConfig:
+    """How much is learned from teachers, where ``fit --teacher`` names any."""
+
+    weight: float = 0.5
+    """Share of the loss that compares with the teachers, the rest with the labels; 0 to 1."""
+    temperature: float = 2.0
+    """Flattens the distributions that are compared; 0.1 to 100."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExportConfig:
     """How the bundle is written."""
 
@@ -139,6 +153,36 @@ class AugmentConfig:
     """The example is joined with those that follow in its group; words only."""
     typo: float = 0.0
     """A letter is swapped, dropped or doubled."""
+    synonym: float = 0.0
+    """About one word in six is replaced by a synonym; never names or words inside spans."""
+    lemma: float = 0.0
+    """About one word in six is replaced by another form of its lemma, likewise."""
+    punctuation: float = 0.0
+    """The marks at the end are left out; classification only."""
+    mask: float = 0.0
+    """Chance of each word, not of the example, to be masked; 0 to 0.9."""
+    drop: float = 0.0
+    """Chance of each word to be left out; classification only; 0 to 0.9."""
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentationConfig:
+    """What the sources' augmentations by synonyms and lemmas draw on."""
+
+    synonyms: tuple[str, ...] = ()
+    """Files of ``word<TAB>synonym,synonym`` lines, relative to the data directory."""
+    forms: tuple[str, ...] = ()
+    """CoNLL-U files whose lemmas are used beside those of the CoNLL-U training files."""
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """Line of each file name in the config."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """What is asked of the data as a whole."""
+
+    leakage: Leakage = "warn"
+    """What becomes of training examples that dev or test data have too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +196,17 @@ class SourceConfig:
     format: Format
     """Layout of its files."""
     train: tuple[str, ...] = ()
-    """Training files relative to the data directory; ``.gz`` allowed."""
+    """Training files relative to the data directory, ``.gz`` allowed; or splits of `hub`."""
     dev: tuple[str, ...] = ()
     """Validation files."""
     test: tuple[str, ...] = ()
     """Test files, read by the evaluation only."""
+    hub: str = ""
+    """Hub data set, or a directory in its form below the data directory; empty for files."""
+    hub_config: str = ""
+    """Which configuration of the hub data set; empty for its default."""
+    hub_revision: str = ""
+    """Commit, branch or tag of the hub data set; empty for the newest."""
     text: str = "text"
     """JSONL field or CSV column with the text."""
     label: str = "label"
@@ -165,6 +215,10 @@ class SourceConfig:
     """JSONL field with a list of words in place of the text; empty for none."""
     tags: str = "tags"
     """JSONL field with one tag for each word."""
+    delimiter: str = ""
+    """CSV: the character between columns; empty for a TAB in .tsv files, a comma in others."""
+    quotes: bool = True
+    """CSV: whether cells may stand in double quotes."""
     column: str | int = ""
     """CoNLL-U: upos or xpos. CoNLL: index of the tag's column, from the end if negative."""
     map: Mapping[str, str] = field(default_factory=dict)
@@ -185,6 +239,8 @@ class SourceConfig:
     """Changes made to training examples."""
     select: bool = True
     """Whether its figure counts in the choice of the best weights."""
+    unlabelled: bool = False
+    """The training files have texts only; teachers say what there is to learn."""
     config: str = field(default="", compare=False)
     """Path of the config, for problems with the files it names."""
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
@@ -213,6 +269,12 @@ class Config:
     """The data, in the config's order."""
     export: ExportConfig
     """How the bundle is written."""
+    data: DataConfig
+    """What is asked of the data as a whole."""
+    augmentation: AugmentationConfig
+    """What augmentation by synonyms and lemmas draws on."""
+    distillation: DistillationConfig
+    """How much is learned from teachers."""
     path: Path
     """The file that the config was read from."""
 

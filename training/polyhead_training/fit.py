@@ -9,43 +9,61 @@ from typing import TYPE_CHECKING
 
 from polyhead_training.batches import source_of
 from polyhead_training.checkpoint import BEST, CHECKPOINT, HISTORY, checkpoint_fingerprint
+from polyhead_training.data.replacements import Replacements
 from polyhead_training.errors import TrainingError
 from polyhead_training.plan import Course, make_plan
 from polyhead_training.run import Lessons, RunPlace, TrainingRun
 from polyhead_training.sampling import Sampling
+from polyhead_training.soft_targets import FOLDER as SOFT_FOLDER
+from polyhead_training.soft_targets import teach
 from polyhead_training.warm_start import CONFIG_COPY
 from polyhead_training.workshop import ENCODER_FOLDER, measure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from polyhead_training.plan import Step
     from polyhead_training.run import Watcher
+    from polyhead_training.soft_targets import Teacher
     from polyhead_training.workshop import Workshop
 
 
-def train(shop: Workshop, folder: Path, watcher: Watcher) -> TrainingRun:
+def train(
+    shop: Workshop, folder: Path, watcher: Watcher, teachers: Sequence[Teacher] = ()
+) -> TrainingRun:
     """Train, or go on training, in a run folder.
 
+    Args:
+        shop: configuration, data and network.
+        folder: the run directory.
+        watcher: is told of progress.
+        teachers: trained runs whose answers are learned beside the labels.
+
     Raises:
-        TrainingError: the folder holds a run of another configuration, data or encoder.
+        TrainingError: the folder holds a run of another configuration, data or encoder, or a
+            source has neither labels nor a teacher.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    mark = fingerprint(shop)
-    found = checkpoint_fingerprint(folder)
-    if found not in {None, mark}:
-        raise TrainingError(
-            f"{folder} holds a run of another configuration, data or encoder: "
-            "remove it, or start anew with --fresh"
-        )
-    shop.keep(folder)
+    team = shop.hardware.team
+    with team.agreed():
+        folder.mkdir(parents=True, exist_ok=True)
+        mark = fingerprint(shop, teachers)
+        found = checkpoint_fingerprint(folder)
+        if found not in {None, mark}:
+            raise TrainingError(
+                f"{folder} holds a run of another configuration, data or encoder: "
+                "remove it, or start anew with --fresh"
+            )
+        if team.leads:
+            shop.keep(folder)
+    team.check_same((mark, found), "configurations, data, weights or run directories")
+    examples = [shop.data[source.name].train for source in shop.config.sources]
+    soft = team.in_turn(lambda: teach(shop.config, examples, teachers, folder, watcher.taught))
     run = TrainingRun(
         shop.config,
         shop.network,
         shop.assets.encoder(),
-        lessons=Lessons(
-            [shop.data[source.name].train for source in shop.config.sources], _plan(shop)
-        ),
+        lessons=Lessons(examples, _plan(shop), soft, _replacements(shop)),
         validate=lambda: measure(shop.model(), shop.config, shop.data, "dev", raw=False),
         hardware=shop.hardware,
         place=RunPlace(folder, mark),
@@ -55,6 +73,10 @@ def train(shop: Workshop, folder: Path, watcher: Watcher) -> TrainingRun:
         run.resume()
     run.train()
     return run
+
+
+def _replacements(shop: Workshop) -> list[Replacements]:
+    return [shop.data[source.name].replacements for source in shop.config.sources]
 
 
 def _plan(shop: Workshop) -> list[Step]:
@@ -69,17 +91,21 @@ def _plan(shop: Workshop) -> list[Step]:
     return make_plan(courses, options.batch_tokens, shop.config.seed, sampling)
 
 
-def fingerprint(shop: Workshop) -> str:
-    """Names what decides a run's result: configuration, training data and pretrained weights."""
+def fingerprint(shop: Workshop, teachers: Sequence[Teacher] = ()) -> str:
+    """Names what decides a run's result: configuration, training data, weights and teachers."""
     digest = hashlib.sha256(shop.config.path.read_bytes())
     for name, source in sorted(shop.data.items()):
         digest.update(name.encode())
         for example in source.train:
             digest.update(repr((example.text, example.words, example.target)).encode())
+        if source.replacements != Replacements():
+            digest.update(repr(source.replacements).encode())
     digest.update(shop.assets.tokenizer_json.encode())
     digest.update(json.dumps(shop.assets.lexicon, sort_keys=True).encode())
     for value in shop.network.state_dict().values():
         digest.update(value.detach().float().cpu().numpy().tobytes())
+    for teacher in teachers:
+        digest.update(teacher.mark.encode())
     return digest.hexdigest()
 
 
@@ -87,4 +113,5 @@ def discard(folder: Path) -> None:
     """Remove what a run left in its folder, and nothing else that may lie there."""
     for name in (CHECKPOINT, BEST, HISTORY, CONFIG_COPY):
         (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / ENCODER_FOLDER, ignore_errors=True)
+    for name in (ENCODER_FOLDER, SOFT_FOLDER):
+        shutil.rmtree(folder / name, ignore_errors=True)

@@ -64,3 +64,20 @@ def _outcome_logits(logits: Tensor, outcomes: Tensor) -> Tensor:
     count = int(outcomes.max()) + 1
     parts = [logits[:, outcomes == number].logsumexp(dim=1) for number in range(count)]
     return torch.stack(parts, dim=1)
+
+
+def distillation(logits: Tensor, soft: Tensor, temperature: float) -> Tensor:
+    """Divergence of a student's distributions from its teachers' (Hinton et al. 2015).
+
+    Args:
+        logits: [R, O].
+        soft: the teachers' log-probabilities, [R, O].
+        temperature: flattens both; the square of it keeps the size of the gradients.
+
+    Returns:
+        Mean Kullback-Leibler divergence of a row, times the square of the temperature.
+    """
+    student = functional.log_softmax(logits.float() / temperature, dim=1)
+    teacher = functional.log_softmax(soft / temperature, dim=1)
+    divergence = functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
+    return divergence * temperature**2

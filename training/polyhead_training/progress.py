@@ -66,6 +66,15 @@ class Reporter:
                 f"{left / 60:.0f} min left"
             )
 
+    def taught(self, source: str, done: int, total: int) -> None:
+        """Show how far the teachers are."""
+        now = time.monotonic()
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=done, total=total)
+        if done == total or now - self._said >= _LINE_SECONDS:
+            self._said = now
+            self._console.print(f"teachers answered to {done:,} of {total:,} texts of {source}")
+
     def validated(
         self, step: int, measures: Sequence[Measure], score: float, *, best: bool
     ) -> None:

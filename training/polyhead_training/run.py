@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from polyhead_training.augment import augment
-from polyhead_training.batches import collate, output_ids, samples, source_of
+from polyhead_training.batches import (
+    NO_TARGET,
+    collate,
+    output_ids,
+    samples,
+    soft_rows,
+    source_of,
+)
 from polyhead_training.checkpoint import (
     BEST,
     HISTORY,
@@ -21,8 +28,11 @@ from polyhead_training.checkpoint import (
     save_checkpoint,
     save_weights,
 )
+from polyhead_training.consistency import disagreement
+from polyhead_training.data.replacements import Replacements
+from polyhead_training.distributed import ALONE, Portion
 from polyhead_training.network import head_spec
-from polyhead_training.objective import cross_entropy, source_outcomes
+from polyhead_training.objective import cross_entropy, distillation, source_outcomes
 from polyhead_training.optimiser import build_optimiser, set_rates
 from polyhead_training.unfreezing import Unfreezing
 
@@ -30,13 +40,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from torch import Tensor
+
     from polyhead_server.encoding import DocumentEncoder, Source
     from polyhead_training.batches import Sample
     from polyhead_training.config import Config
     from polyhead_training.data import Example
+    from polyhead_training.distributed import Team
     from polyhead_training.evaluation import Measure
     from polyhead_training.network import MultiTaskNetwork
     from polyhead_training.plan import Item, Step
+    from polyhead_training.soft_targets import SoftTargets
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,12 @@ class Hardware:
 
     device: torch.device
     bf16: bool
+    team: Team = ALONE
+    """The processes that train together."""
+
+
+_PROCESS_SEED = 2_654_435_761
+"""Sets the dropout of processes apart; torch seeds itself with the lower 32 bits."""
 
 
 class Watcher(Protocol):
@@ -52,6 +72,9 @@ class Watcher(Protocol):
 
     def step(self, done: int, total: int, loss: float, tokens: int) -> None:
         """A step was done; ``loss`` is a running mean."""
+
+    def taught(self, source: str, done: int, total: int) -> None:
+        """Teachers have answered to ``done`` of the ``total`` texts of a source."""
 
     def validated(
         self, step: int, measures: Sequence[Measure], score: float, *, best: bool
@@ -66,6 +89,10 @@ class Lessons:
     train: Sequence[Sequence[Example]]
     """Training examples of each source of the configuration."""
     plan: Sequence[Step]
+    soft: Sequence[SoftTargets | None] = ()
+    """Teachers' answers to the examples of each source; empty without teachers."""
+    replacements: Sequence[Replacements] = ()
+    """What augmentation may put in place of words, for each source; empty without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +135,8 @@ class TrainingRun:
         self._encoder = encoder
         self._train = lessons.train
         self._plan = lessons.plan
+        self._soft = lessons.soft or [None] * len(lessons.train)
+        self._known = lessons.replacements or [Replacements()] * len(lessons.train)
         self._validate = validate
         self._hardware = hardware
         self._folder = place.folder
@@ -135,8 +164,9 @@ class TrainingRun:
             self.progress.seconds = before + time.monotonic() - started
             due = self.progress.step in marks
             if due:
-                self._validation()
-            if due or time.monotonic() - saved >= self._config.training.checkpoint_seconds:
+                self._led_validation()
+            late = time.monotonic() - saved >= self._config.training.checkpoint_seconds
+            if self._hardware.team.leads and (due or late):
                 self._save()
                 saved = time.monotonic()
 
@@ -150,25 +180,40 @@ class TrainingRun:
 
     def _step(self, number: int) -> None:
         step = self._plan[number]
-        torch.manual_seed(self._config.seed * 1_000_003 + number)  # dropout of this step
+        own = self._hardware.team.rank * _PROCESS_SEED
+        torch.manual_seed(self._config.seed * 1_000_003 + number + own)  # dropout of this step
         batch = self._samples(step, random.Random(f"{self._config.seed}/{number}"))
-        tokens = sum(len(sample.window.ids) for sample in batch)
+        portion = self._portion(batch)
         self._unfreezing.reach(number / len(self._plan))
         set_rates(self._optimiser, self._config.training, (number + 1) / len(self._plan))
-        loss = self._learn(step, batch)
+        loss = self._learn(step, batch, portion)
         self._update_average(number)
         before = self.progress.loss
         self.progress.loss = 0.98 * before + 0.02 * loss if before else loss
-        self._watcher.step(number + 1, len(self._plan), self.progress.loss, tokens)
+        self._watcher.step(number + 1, len(self._plan), self.progress.loss, portion.tokens)
+
+    def _portion(self, batch: Sequence[Sample]) -> Portion:
+        """What part of the step's batch this process learns from."""
+        targets = [target for sample in batch for target in sample.targets]
+        counted = sum(target != NO_TARGET for target in targets)
+        tokens = sum(len(sample.window.ids) for sample in batch)
+        return self._hardware.team.portion(counted, len(targets), tokens)
 
     def _samples(self, step: Step, rng: random.Random) -> list[Sample]:
+        """This process's part of a batch; everything random is drawn for the whole of it."""
         source = self._config.sources[step.source]
-        ids = output_ids(self._specs[source.head])
+        ids = {**output_ids(self._specs[source.head]), "": NO_TARGET}
+        soft = self._soft[step.source]
+        own = self._hardware.team.part([item.length for item in step.items])
         found: list[Sample] = []
-        for item in step.items:
+        for number, item in enumerate(step.items):
             text, target = self._read(step.source, item)
-            document = self._encoder.encode(augment(text, source.augment, rng))
-            found += samples(document, target, ids)
+            tags = None if isinstance(target, str) else target
+            changed = augment(text, source.augment, rng, tags, self._known[step.source])
+            if number not in own:
+                continue
+            document = self._encoder.encode(changed)
+            found += samples(document, target, ids, soft.of(item.examples) if soft else None)
         return found
 
     def _read(self, source: int, item: Item) -> tuple[Source, str | tuple[str, ...]]:
@@ -178,22 +223,59 @@ class TrainingRun:
         words = tuple(word for example in examples for word in example.words or ())
         return words, tuple(tag for example in examples for tag in example.target)
 
-    def _learn(self, step: Step, batch: Sequence[Sample]) -> float:
-        source = self._config.sources[step.source]
-        options = self._config.training
+    def _learn(self, step: Step, batch: Sequence[Sample], portion: Portion) -> float:
+        team = self._hardware.team
         self._network.train()
+        loss = self._backward(step, batch, portion) if batch else 0.0
+        team.add_gradients(self._network.parameters())
+        most = self._config.training.max_grad_norm
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), most)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        return team.add([loss])[0]
+
+    def _backward(self, step: Step, batch: Sequence[Sample], portion: Portion) -> float:
+        """Take the gradients of this process's part of a batch; returns its part of the loss."""
+        source = self._config.sources[step.source]
+        consistency = self._config.training.consistency
         inputs, targets = collate(batch, self._hardware.device)
         with torch.autocast(
             self._hardware.device.type, torch.bfloat16, enabled=self._hardware.bf16
         ):
             logits = self._network(inputs, source.head)
-        loss = cross_entropy(logits, targets, self._outcomes[step.source], options.label_smoothing)
+            again = self._network(inputs, source.head) if consistency else None
+        soft = soft_rows(batch, self._hardware.device)
+        loss = self._loss(step, logits, targets, soft, portion)
+        if again is not None:
+            loss = (loss + self._loss(step, again, targets, soft, portion)) / 2
+            loss = loss + consistency * portion.rows * disagreement(logits, again)
         weight = self._config.head(source.head).weight
         torch.autograd.backward(loss * weight)
-        torch.nn.utils.clip_grad_norm_(self._network.parameters(), options.max_grad_norm)
-        self._optimiser.step()
-        self._optimiser.zero_grad(set_to_none=True)
         return float(loss.detach())
+
+    def _loss(
+        self, step: Step, logits: Tensor, targets: Tensor, soft: Tensor | None, portion: Portion
+    ) -> Tensor:
+        """The labels' loss, mixed with the teachers' where there are any.
+
+        Means over a process's part count by its portion of the batch, so that the processes' sum
+        is the mean over the whole.
+        """
+        share = self._config.distillation.weight if soft is not None else 0.0
+        if self._config.sources[step.source].unlabelled:
+            share = 1.0
+        parts = []
+        if share < 1 and portion.targets:
+            smoothing = self._config.training.label_smoothing
+            outcomes = self._outcomes[step.source]
+            mean = cross_entropy(logits, targets, outcomes, smoothing)
+            parts.append((1 - share) * portion.targets * mean)
+        if soft is not None and share:
+            temperature = self._config.distillation.temperature
+            parts.append(share * portion.rows * distillation(logits, soft, temperature))
+        if not parts:  # a part without targets
+            return logits.float().sum() * 0.0
+        return torch.stack(parts).sum()
 
     @torch.no_grad()
     def _update_average(self, number: int) -> None:
@@ -205,6 +287,14 @@ class TrainingRun:
         own = [value for value in self._average.values() if value.is_floating_point()]
         new = [state[n] for n, v in self._average.items() if v.is_floating_point()]
         torch._foreach_lerp_(own, new, 1 - keep)
+
+    def _led_validation(self) -> None:
+        """Let the leader validate, and all know what came of it."""
+        team = self._hardware.team
+        team.check_weights(self._network.state_dict())
+        if team.leads:
+            self._validation()
+        self.progress = team.share(self.progress)
 
     def _validation(self) -> None:
         current = {name: value.clone() for name, value in self._network.state_dict().items()}

@@ -1,16 +1,21 @@
 """Loads the sources of a config, and reports everything that is wrong with their files at once."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from polyhead_training.config import Config, HeadConfig, SourceConfig, read_config
 from polyhead_training.data.conll import read_conll
 from polyhead_training.data.conllu import read_conllu
 from polyhead_training.data.examples import Example, SourceData
-from polyhead_training.data.files import DataFile
+from polyhead_training.data.files import DataFile, read_whole
+from polyhead_training.data.guard import guarded
+from polyhead_training.data.hub import hub_reader
 from polyhead_training.data.labels import LabelMap
+from polyhead_training.data.replacements import load_replacements
 from polyhead_training.data.rows import read_csv, read_jsonl
+from polyhead_training.data.unlabelled import read_unlabelled
 from polyhead_training.problems import Problems
 
 
@@ -36,10 +41,13 @@ def load_all(config: Config, root: Path) -> dict[str, SourceData]:
 
 
 def _load(config: Config, root: Path, problems: Problems) -> dict[str, SourceData]:
-    return {
+    data = {
         source.name: load_source(source, config.head(source.head), root, problems, seed=config.seed)
         for source in config.sources
     }
+    data = guarded(config, data, problems)
+    known = load_replacements(config, root, problems)
+    return {**data, **{name: replace(data[name], replacements=known[name]) for name in known}}
 
 
 def load_source(
@@ -50,52 +58,50 @@ def load_source(
     `seed` chooses the training examples where the source limits their number.
     """
     labels = LabelMap(source, head)
+    reader = hub_reader if source.hub else _file_reader
+    read = reader(source, head, labels, root, problems)
     train, dev, test = (
-        tuple(
-            example
-            for name in names
-            for example in _read_file(
-                source,
-                head,
-                labels,
-                DataFile(root / name, str(root / name), problems),
-                source.lines.get(name, 1),
-            )
-        )
+        tuple(example for name in names for example in read(name))
         for names in (source.train, source.dev, source.test)
     )
     train, held = _hold_out(train, source, seed)
     return SourceData(_sample(train, source, seed), (*dev, *held), test)
 
 
-def _read_file(
-    source: SourceConfig, head: HeadConfig, labels: LabelMap, file: DataFile, line: int
-) -> list[Example]:
-    """The examples of one file, which the config names at `line`."""
-    before = len(file.problems)
-    try:
-        examples = list(_examples(source, head, labels, file))
-    except OSError as error:
-        message = f"{file.name} cannot be read: {error.strerror or error}"
-        file.problems.add(source.config, line, message)
-        return []
-    if not examples and len(file.problems) == before:
-        file.problem(1, "has no examples")
-    return examples
+def _file_reader(
+    source: SourceConfig, head: HeadConfig, labels: LabelMap, root: Path, problems: Problems
+) -> Callable[[str], list[Example]]:
+    """What reads the examples of one of a source's files."""
+
+    def read(name: str) -> list[Example]:
+        before = len(problems)
+        file = DataFile(root / name, str(root / name), problems)
+        named = source.config, source.lines.get(name, 1)
+        examples = read_whole(file, _examples(source, head, labels, file), named)
+        if not examples and len(problems) == before:
+            file.problem(1, "has no examples")
+        return examples
+
+    return read
 
 
 def _examples(
     source: SourceConfig, head: HeadConfig, labels: LabelMap, file: DataFile
 ) -> Iterator[Example]:
+    tagged = head.kind != "classification"
+    if source.unlabelled:
+        return read_unlabelled(file, source, tagged=tagged)
     match source.format:
         case "jsonl":
-            return read_jsonl(file, source, labels, tagged=head.kind != "classification")
+            return read_jsonl(file, source, labels, tagged=tagged)
         case "csv":
             return read_csv(file, source, labels)
         case "conllu":
             return read_conllu(file, str(source.column or "upos"), labels)
         case "conll":
             return read_conll(file, -1 if source.column == "" else int(source.column), labels)
+        case "text" | "hub":
+            return read_unlabelled(file, source, tagged=tagged)
 
 
 def _sample(examples: tuple[Example, ...], source: SourceConfig, seed: int) -> tuple[Example, ...]:

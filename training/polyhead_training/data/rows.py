@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from polyhead_training.config_types import SourceConfig
 from polyhead_training.data.align import token_spans
@@ -24,17 +24,41 @@ def read_jsonl(
     for number, line in file.lines():
         if not line.strip():
             continue
-        row = _Row(file, number, _json_object(file, number, line))
-        example = _tagged(row, source, labels) if tagged else _labelled(row, source, labels)
+        values = _json_object(file, number, line)
+        example = row_example(file, number, values, source, labels, tagged=tagged)
         if example:
             yield example
+
+
+def row_example(
+    file: DataFile,
+    number: int,
+    values: dict[str, Any] | None,
+    source: SourceConfig,
+    labels: LabelMap,
+    *,
+    tagged: bool,
+) -> Example | None:
+    """The example in one row, or None where it has a problem, which is noted, or is dropped."""
+    row = _Row(file, number, values)
+    return _tagged(row, source, labels) if tagged else _labelled(row, source, labels)
+
+
+def read_texts(file: DataFile, name: str) -> Iterator[tuple[int, str]]:
+    """Yield the line number and the text in a named field of every JSONL row."""
+    for number, line in file.lines():
+        if line.strip():
+            text = _Row(file, number, _json_object(file, number, line)).text(name)
+            if text is not None:
+                yield number, text
 
 
 def read_csv(file: DataFile, source: SourceConfig, labels: LabelMap) -> Iterator[Example]:
     """Yield one example a row below the header row; a .tsv file has TABs between columns."""
     counter = _LineCounter(file)
-    delimiter = "\t" if file.path.name.removesuffix(".gz").endswith(".tsv") else ","
-    reader = csv.reader(counter, delimiter=delimiter, strict=True)
+    usual = "\t" if file.path.name.removesuffix(".gz").endswith(".tsv") else ","
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if source.quotes else csv.QUOTE_NONE
+    reader = csv.reader(counter, delimiter=source.delimiter or usual, quoting=quoting, strict=True)
     header: list[str] = []
     for line, cells in _csv_records(file, counter, reader):
         if header:
@@ -81,7 +105,10 @@ def _check_header(file: DataFile, line: int, header: list[str], source: SourceCo
     missing = [name for name in (source.text, source.label) if name not in header]
     for name in missing:
         file.problem(line, f'has no column "{name}"{did_you_mean(name, header)}')
-    return not missing
+    twice = [name for name in (source.text, source.label) if header.count(name) > 1]
+    for name in twice:
+        file.problem(line, f'has more than one column "{name}"')
+    return not missing and not twice
 
 
 def _csv_row(file: DataFile, line: int, header: list[str], cells: list[str]) -> "_Row":

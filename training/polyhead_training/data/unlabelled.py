@@ -1,0 +1,34 @@
+"""Texts without labels, from which a student learns what its teachers say."""
+
+import re
+from collections.abc import Iterator
+
+from polyhead_server.words import WordSplitter, default_lexicon
+from polyhead_training.config_types import SourceConfig
+from polyhead_training.data.examples import Example
+from polyhead_training.data.files import DataFile
+from polyhead_training.data.rows import read_texts
+
+_VISIBLE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]")
+_LONGEST_SENTENCE = 200
+"""Words of a text that are read: the teacher's sentences are shorter than this, too."""
+
+
+def read_unlabelled(file: DataFile, source: SourceConfig, *, tagged: bool) -> Iterator[Example]:
+    """Yield one example a text; with its words, by the splitter that serves, where `tagged`."""
+    splitter = WordSplitter(default_lexicon())
+    texts = read_texts(file, source.text) if source.format == "jsonl" else _lines(file)
+    for number, text in texts:
+        origin = file.origin(number)
+        if not tagged:
+            yield Example(origin, text, None, "", None, file.name)
+            continue
+        words = tuple(text[start:end] for start, end in splitter.split(text))
+        words = words[:_LONGEST_SENTENCE]
+        yield Example(origin, None, words, ("",) * len(words), None, file.name)
+
+
+def _lines(file: DataFile) -> Iterator[tuple[int, str]]:
+    for number, line in file.lines():
+        if _VISIBLE.search(line):
+            yield number, line
