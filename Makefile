@@ -54,7 +54,7 @@ $(SERVE_VENV)/.installed: clients/python/pyproject.toml server/pyproject.toml co
 $(DEV_VENV)/.installed: $(PROJECTS) constraints.txt Makefile
 	@echo "installing everything into $(DEV_VENV) ..."
 	@tools/venv.sh $(DEV_VENV)
-	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli]' -e server -e training $(DEV_TOOLS)
+	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli]' -e server -e 'training[hub]' $(DEV_TOOLS)
 	@touch $@
 
 clean: ## Remove environments and build outputs

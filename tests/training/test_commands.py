@@ -59,9 +59,10 @@ def test_help_does_not_wait_for_torch():
 
 
 def test_check_counts_the_examples(capsys, toy):
-    """One line a source."""
+    """One row a source."""
     printed = told(capsys, ["check", toy.config, "--data", toy.data])
-    assert "reviews: 120 to train on, 24 dev, 24 test" in printed
+    row = next(line for line in printed.splitlines() if "reviews" in line)
+    assert [cell.strip() for cell in row.split("│")[1:6]] == ["reviews", "mood", "120", "24", "24"]
 
 
 @pytest.mark.parametrize("command", ["check", "fit"])

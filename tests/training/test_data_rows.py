@@ -189,3 +189,40 @@ def test_bad_csv_is_named_by_line(tmp_path, content, expected):
     assert [line for line, _ in problems] == [line for line, _ in expected]
     for (_, message), (_, part) in zip(problems, expected, strict=True):
         assert part in message
+
+
+def test_csv_delimiter_and_quotes_can_be_chosen(tmp_path):
+    """Other separators than the name of the file says, and cells that quotes say nothing about."""
+    examples, problems = table(tmp_path, 'text;label\n"a; b";sad\n', delimiter=";")
+    assert ([example.text for example in examples], problems) == (["a; b"], [])
+
+    content = 'text\tlabel\n"Oh" she said\tsad\nthat "\tglad\n'
+    examples, problems = table(tmp_path, content, name="notes.tsv", quotes=False)
+    assert [example.text for example in examples] == ['"Oh" she said', 'that "']
+    assert problems == []
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "part"),
+    [
+        ("text,label,text\na,sad,b\n", 1, 'has more than one column "text"'),
+        ("text,label\na\0b,sad\n", 2, "holds a NUL character"),
+    ],
+)
+def test_doubtful_csv_is_refused(tmp_path, content, line, part):
+    """Rather than read in one of two ways."""
+    examples, problems = table(tmp_path, content)
+    assert examples == ()
+    assert (problems[0][0], part in problems[0][1]) == (line, True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_utf_16_is_named(tmp_path, encoding):
+    """Once, not for every line."""
+    name = "notes.jsonl"
+    (tmp_path / name).write_bytes('{"text": "a", "label": "sad"}\n'.encode(encoding))
+    problems = Problems()
+    source = SourceConfig("notes", "mood", "jsonl", train=(name,))
+    load_source(source, MOOD, tmp_path, problems)
+    assert len(problems) == (1 if encoding == "utf-16" else 2)
+    assert "UTF-8" in problems._found[0].message

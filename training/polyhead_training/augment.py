@@ -1,11 +1,15 @@
-"""Changes to training examples that keep their targets: letter case and typing errors."""
+"""Changes to training examples that keep their targets: words, letter case, typing errors."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from polyhead_training.augment_words import drop_words, replace_words
+from polyhead_training.data.replacements import Replacements
+
 if TYPE_CHECKING:
     import random
+    from collections.abc import Sequence
 
     from polyhead_server.encoding import Source
     from polyhead_training.config import AugmentConfig
@@ -17,8 +21,26 @@ _TYPO_WORDS = 12
 """About one word in so many is hit, at least one."""
 
 
-def augment(source: Source, config: AugmentConfig, rng: random.Random) -> Source:
-    """Change the letter case and mistype a word or two, each with its probability."""
+_NO_REPLACEMENTS = Replacements()
+
+
+def augment(
+    source: Source,
+    config: AugmentConfig,
+    rng: random.Random,
+    tags: Sequence[str] | None = None,
+    known: Replacements = _NO_REPLACEMENTS,
+) -> Source:
+    """Change words, then the letter case, then mistype a word or two, each with its probability.
+
+    Args:
+        source: text, or words; as many words come back, unless words are left out.
+        config: the chances.
+        rng: of this example.
+        tags: the tag of each word, None without.
+        known: what may stand in place of a word.
+    """
+    source = drop_words(replace_words(source, config, rng, tags, known), config, rng)
     return _typos(_recase(source, config, rng), config, rng)
 
 

@@ -1,6 +1,8 @@
 """What the readers produce and the training loop consumes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from polyhead_training.data.replacements import Replacements
 
 Span = tuple[int, int]
 """Start and end of a stretch of text in code points, the end exclusive."""
@@ -34,3 +36,7 @@ class SourceData:
     """Examples that choose between weights."""
     test: tuple[Example, ...]
     """Examples that are only measured."""
+    replacements: Replacements = field(default_factory=Replacements)
+    """What words of training examples may be replaced by."""
+    dropped: int = 0
+    """Training examples left out because dev or test data have them."""

@@ -2,14 +2,16 @@
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TypeVar, cast
 
 from polyhead_training.problems import Problems
 
+_T = TypeVar("_T")
 _BOM = b"\xef\xbb\xbf"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,9 @@ class DataFile:
         with self._open() as stream:
             try:
                 for number, raw in enumerate(stream, 1):
+                    if number == 1 and raw.startswith(_UTF16_MARKS):
+                        self.problem(1, "is UTF-16: save it as UTF-8")
+                        return
                     text = self._decode(number, raw)
                     if text is not None:
                         yield number, text
@@ -54,8 +59,27 @@ class DataFile:
     def _decode(self, number: int, raw: bytes) -> str | None:
         if number == 1:
             raw = raw.removeprefix(_BOM)
+        if b"\0" in raw:
+            self.problem(number, "holds a NUL character: is the file UTF-8?")
+            return None
         try:
             return raw.decode().rstrip("\r\n")
         except UnicodeDecodeError as error:
             self.problem(number, f"is not valid UTF-8 at byte {error.start + 1} of the line")
             return None
+
+
+def read_whole(file: DataFile, items: Iterable[_T], named: tuple[str, int]) -> list[_T]:
+    """All that a reader yields from a file.
+
+    Args:
+        file: the file.
+        items: the reader's items, not yet begun.
+        named: the config and the line that name it: where a file that cannot be opened is noted.
+    """
+    try:
+        return list(items)
+    except OSError as error:
+        message = f"{file.name} cannot be read: {error.strerror or error}"
+        file.problems.add(*named, message)
+        return []
