@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _SPLITS = ("dev", "test")
 
 
-def fit(
+def fit(  # noqa: PLR0913 - one for each option of the command
     config: Path,
     data: Path,
     out: Path,

@@ -5,5 +5,9 @@ class TrainingError(Exception):
     """Something that training needs is missing or does not fit."""
 
 
+class StoppedError(TrainingError):
+    """Another process of the run has failed, and tells why."""
+
+
 class ExportError(TrainingError):
     """The exported bundle does not give what the network gives."""
