@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,6 +13,7 @@ from polyhead_training.adjacency import adjacent_cost
 from polyhead_training.assets import load_assets, manifest
 from polyhead_training.checkpoint import BEST
 from polyhead_training.data import load_inputs
+from polyhead_training.distributed import ALONE
 from polyhead_training.errors import TrainingError
 from polyhead_training.evaluation import Measure, measure_source
 from polyhead_training.network import blank_network, build_network
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from polyhead_training.assets import Assets
     from polyhead_training.config import Config
     from polyhead_training.data import SourceData
+    from polyhead_training.distributed import Team
     from polyhead_training.network import MultiTaskNetwork
 
 ENCODER_FOLDER = "encoder"
@@ -66,20 +68,23 @@ class Workshop:
         copy.write_text(self.config.path.read_text(encoding="utf-8"), encoding="utf-8")
 
 
-def open_workshop(config_path: Path, data: Path, encoder: str | None) -> Workshop:
+def open_workshop(
+    config_path: Path, data: Path, encoder: str | None, team: Team = ALONE
+) -> Workshop:
     """Read configuration and data, then build the network.
 
     Args:
         config_path: the configuration.
         data: directory that its files are relative to.
         encoder: hub id or path in place of the configured one.
+        team: the processes that will train the network together.
 
     Raises:
         InputError: everything that is wrong with configuration and data.
         TrainingError: the encoder is not to be had.
     """
     config, sources = load_inputs(config_path, data)
-    hardware = choose_hardware(config)
+    hardware = replace(choose_hardware(config), team=team)
     name = encoder or config.encoder.model
     try:
         assets = load_assets(config, name)
