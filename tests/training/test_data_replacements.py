@@ -31,6 +31,7 @@ TREES = [
     ("Films", "film", "NOUN", "_"),
     ("sees", "see", "VERB", "_"),
     ("teh", "the", "NOUN", "Typo=Yes"),
+    ("filmz", "film", "NOUN", "Number=Plur|Style=Expr"),
 ]
 
 
@@ -66,6 +67,7 @@ def test_synonyms_and_forms_reach_the_source(tmp_path):
     assert known.forms_of("films", "NOUN") == ("film",)
     assert known.forms_of("film", "NOUN") == ("films",)
     assert known.forms_of("i", "PRON") == known.forms_of("teh", "NOUN") == ()
+    assert known.forms_of("filmz", "NOUN") == ()
 
 
 def test_nothing_is_read_where_nothing_is_replaced(tmp_path):
@@ -113,7 +115,7 @@ def test_forms_may_come_from_a_file_of_their_own(tmp_path):
     assert load(tmp_path, config=config)["notes"].replacements.usual["saw"] == "VERB"
     with (tmp_path / "trees.conllu").open("a") as file:
         file.write("1\tword\n")
-    with pytest.raises(InputError, match=r"trees\.conllu:7: has 2 columns, CoNLL-U has 10"):
+    with pytest.raises(InputError, match=r"trees\.conllu:8: has 2 columns, CoNLL-U has 10"):
         load_all(load_config(tmp_path / "demo.toml"), tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +21,8 @@ _T = TypeVar("_T")
 INFLECTED = frozenset(("NOUN", "VERB", "ADJ", "ADV"))
 """Universal tags of the words that are replaced by other forms of their lemma."""
 _COLUMNS = 10
+_ODD = re.compile(r"Typo=Yes|Style=|Abbr=Yes")
+"""Features of words that are misspelt, stretched for expression, or shortened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def read_synonyms(file: DataFile) -> Iterator[tuple[str, tuple[str, ...]]]:
 def read_forms(file: DataFile) -> Iterator[tuple[str, str, str]]:
     """Yield form, lemma and universal tag of each word of a CoNLL-U file that has an inflection.
 
-    Misspelt words are left out. Raises OSError where it cannot be opened.
+    Misspelt, stretched and shortened words are left out. Raises OSError where it cannot be opened.
     """
     for number, line in file.lines():
         if not line.strip() or line.startswith("#"):
@@ -74,7 +77,7 @@ def read_forms(file: DataFile) -> Iterator[tuple[str, str, str]]:
             file.problem(number, message)
             continue
         identifier, form, lemma, tag, _, features = columns[:6]
-        plain = form.isalpha() and lemma.isalpha() and "Typo=Yes" not in features
+        plain = form.isalpha() and lemma.isalpha() and not _ODD.search(features)
         if identifier.isdecimal() and tag in INFLECTED and plain:
             yield form.lower(), lemma.lower(), tag
 
