@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ class AdaptedLinear(nn.Module):
 
     adapter_scale: Tensor
 
-    def __init__(self, base: nn.Linear | Conv1D, rank: int, alpha: float) -> None:
+    def __init__(self, base: Any, rank: int, alpha: float) -> None:
         super().__init__()
         self.transposed = isinstance(base, Conv1D)
         self.weight: nn.Parameter = base.weight
@@ -54,9 +54,11 @@ class AdaptedLinear(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Map [..., I] to [..., O]."""
-        weight, first, then = self.weight, self.adapter_right, self.adapter_left
+        weight: Tensor = self.weight
+        first: Tensor = self.adapter_right
+        then: Tensor = self.adapter_left
         if self.transposed:
-            weight, first, then = weight.T, self.adapter_left.T, self.adapter_right.T
+            weight, first, then = weight.T, then.T, first.T
         change = functional.linear(functional.linear(rows, first), then)
         return functional.linear(rows, weight, self.bias) + self.adapter_scale * change
 
@@ -106,7 +108,7 @@ def merge_adapters(module: _Module) -> _Module:
 
 def _places(
     module: nn.Module, kinds: tuple[type[nn.Module], ...]
-) -> list[tuple[nn.Module, str, nn.Module]]:
+) -> list[tuple[nn.Module, str, Any]]:
     """Every part of certain kinds: the module it belongs to, its name there, itself."""
     return [
         (parent, name, child)

@@ -106,7 +106,8 @@ def _count_anew(transformer: Any, layers: nn.ModuleList) -> None:
     """Tell the encoder and its layers how many they are now."""
     transformer.config.num_hidden_layers = len(layers)
     for number, layer in enumerate(layers):
-        for module in layer.modules():
+        modules: list[Any] = list(layer.modules())
+        for module in modules:
             if hasattr(module, "layer_idx"):
                 module.layer_idx = number  # names the layer's place in a cache of keys
 
