@@ -99,6 +99,23 @@ def test_texts_without_labels_need_a_teacher(student, tmp_path):
         teach(student.config, examples(student), [], tmp_path, said)
 
 
+def test_teachers_are_asked_about_chosen_heads_only(open_shop, teacher, tmp_path):
+    """Where they are worse than the labels, they need not be followed."""
+    text = toy_config() + '[distillation]\nheads = ["tags"]\n'
+    shop = open_shop(text)
+    soft = teach(shop.config, examples(shop), [teacher], tmp_path, said)
+    asked = [s.head for s, found in zip(shop.config.sources, soft, strict=True) if found]
+    assert asked == ["tags"]
+
+
+def test_a_chosen_head_must_exist(tmp_path, toy, capsys):
+    """The error gives the line and the nearest name."""
+    config = tmp_path / "bad.toml"
+    config.write_text(toy_config() + '[distillation]\nheads = ["tag"]\n', encoding="utf-8")
+    assert main(["check", str(config), "--data", str(toy.data)]) != 0
+    assert 'heads names "tag", which is not declared' in capsys.readouterr().err
+
+
 def test_a_folder_without_weights_is_no_teacher(tmp_path):
     """The error names the folder."""
     with pytest.raises(TrainingError, match="no weights of a run to learn from"):

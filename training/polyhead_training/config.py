@@ -26,7 +26,7 @@ from polyhead_training.config_types import (
     SourceConfig,
     TrainingConfig,
 )
-from polyhead_training.problems import Problems
+from polyhead_training.problems import Problems, did_you_mean
 
 __all__ = [
     "AugmentConfig",
@@ -115,7 +115,7 @@ def _config(table: Table, path: Path) -> Config:
         export=_export(table.table("export")),
         data=read_data(table.table("data")),
         augmentation=read_augmentation(table.table("augmentation"), sources),
-        distillation=_distillation(table.table("distillation")),
+        distillation=_distillation(table.table("distillation"), declared),
         path=path,
     )
     _check_heads_have_data(heads_table, table)
@@ -172,12 +172,17 @@ def read_training(table: Table, encoder: EncoderConfig) -> TrainingConfig:
     return config
 
 
-def _distillation(table: Table) -> DistillationConfig:
+def _distillation(table: Table, declared: set[str]) -> DistillationConfig:
     default = DistillationConfig()
     config = DistillationConfig(
         weight=table.number("weight", default.weight, 0, 1),
         temperature=table.number("temperature", default.temperature, 0.1, 100),
+        heads=table.texts("heads"),
     )
+    for at, name in enumerate(config.heads):
+        if name not in declared:
+            hint = did_you_mean(name, sorted(declared))
+            table.problem(f'heads names "{name}", which is not declared{hint}', "heads", at)
     table.close()
     return config
 

@@ -25,8 +25,6 @@ class EncoderConfig:
 
     model: str = "sentence-transformers/all-MiniLM-L6-v2"
     """Hub id or directory of the pretrained encoder."""
-    init: Init = "pretrained"
-    """Weights to begin with: the pretrained ones, or random ones of the same architecture."""
     max_tokens: int = 256
     """Longest window in tokens, special tokens included; 16 to 512."""
     overlap: int = 64
@@ -35,6 +33,8 @@ class EncoderConfig:
     """Add letter-case information that an uncased vocabulary lost."""
     dropout: float = 0.1
     """Dropout probability in the encoder and before the heads; 0 to 0.9."""
+    init: Init = "pretrained"
+    """Weights to begin with: the pretrained ones, or random ones of the same architecture."""
     attention_dropout: float = 0.0
     """Dropout probability of attention weights, a sixth of a step on CPU; 0 to 0.9."""
     train: TrainMode = "full"
@@ -105,6 +105,8 @@ class DistillationConfig:
     """Share of the loss that compares with the teachers, the rest with the labels; 0 to 1."""
     temperature: float = 2.0
     """Flattens the distributions that are compared; 0.1 to 100."""
+    heads: tuple[str, ...] = ()
+    """The heads that teachers are asked about, empty for all that they know."""
 
 
 @dataclass(frozen=True, slots=True)

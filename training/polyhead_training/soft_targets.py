@@ -118,7 +118,7 @@ def teach(
     """
     found: list[SoftTargets | None] = []
     for source, examples in zip(config.sources, train, strict=True):
-        able = [teacher for teacher in teachers if teacher.knows(config.head(source.head))]
+        able = _able(config, source, teachers)
         if source.unlabelled and not able:
             raise TrainingError(
                 f'source "{source.name}" has no labels, and no teacher knows head "{source.head}": '
@@ -127,6 +127,13 @@ def teach(
         wanted = bool(able and examples)
         found.append(_answers(source, examples, able, folder, progress) if wanted else None)
     return found
+
+
+def _able(config: Config, source: SourceConfig, teachers: Sequence[Teacher]) -> list[Teacher]:
+    chosen = config.distillation.heads
+    if chosen and source.head not in chosen:
+        return []
+    return [teacher for teacher in teachers if teacher.knows(config.head(source.head))]
 
 
 def _answers(
