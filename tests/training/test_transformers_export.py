@@ -96,6 +96,7 @@ def test_tags_are_taken_over_exactly(runs, tmp_path):
     tag = pipeline("token-classification", model=str(tmp_path / "out"))
     for text, (document, ours) in zip(TEXTS, said(shop, "tags"), strict=True):
         theirs = {entry["start"]: entry for entry in tag(text)}
+        assert tag(text.split(), is_split_into_words=True)[0] == tag(text)
         for (start, _), best, score in zip(document.words, ours.tags, ours.scores, strict=True):
             assert theirs[start]["entity"] == labels[best]
             assert theirs[start]["score"] == pytest.approx(score, abs=2e-3)

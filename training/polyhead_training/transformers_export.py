@@ -44,6 +44,8 @@ _TASKS = {
 _PROOF_TEXTS = 24
 _PROOF_WORDS = (1, 4, 12)
 _TOLD_STEPS = 50
+_MOST_COMPARED = 1000
+"""Held-out texts of a source that are compared."""
 _HELD = 10
 """Without validation and test data, one of so many training texts is kept for the comparison."""
 
@@ -144,8 +146,13 @@ def _parts(shop: Workshop, head: str) -> tuple[_Part, _Part]:
             continue
         learned, kept = _split(data, shop.config.seed)
         taught.append((source, learned))
-        held.append((source, [] if source.unlabelled else kept))
+        held.append((source, [] if source.unlabelled else _some(kept, shop.config.seed)))
     return taught, held
+
+
+def _some(examples: Sequence[Example], seed: int) -> Sequence[Example]:
+    most = min(_MOST_COMPARED, len(examples))
+    return random.Random(seed).sample(examples, most)
 
 
 def _split(data: SourceData, seed: int) -> tuple[Sequence[Example], Sequence[Example]]:
