@@ -6,6 +6,10 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from polyhead_training.predict_outputs import OutputFormat
 
 _FORMATS = ("text", "jsonl", "csv", "tsv", "conllu", "conll")
 _DEFAULT_SCORE = 0.9
@@ -108,8 +112,9 @@ def _predict(options: argparse.Namespace) -> None:
     from polyhead_training.predict_rows import FieldNames  # noqa: PLC0415
 
     form = options.format or format_of(options.input)
+    parser: argparse.ArgumentParser = options.parser
     if form is None:
-        options.parser.error(f"the ending of {options.input} tells no format: give --format")
+        parser.error(f"the ending of {options.input} tells no format: give --format")
     order = Order(
         bundle=options.bundle,
         input=options.input,
@@ -140,7 +145,7 @@ def _check(options: argparse.Namespace) -> None:
         options.parser.error("--min-score goes with --pseudo-label")
 
 
-def _output_format(output: Path | None) -> str:
+def _output_format(output: Path | None) -> OutputFormat:
     name = output.name.removesuffix(".gz") if output else ""
     return "conll" if name.endswith(".conll") else "jsonl"
 

@@ -6,7 +6,7 @@ import gzip
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Protocol, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from polyhead_server.errors import NoWordsError
 from polyhead_training.errors import TrainingError
@@ -17,7 +17,7 @@ from polyhead_training.predict_progress import Bar, Refusals
 from polyhead_training.predict_rows import FieldNames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from polyhead_server.encoding import Document
@@ -137,12 +137,8 @@ def _summary(done: int, seconds: float, writer: Writer) -> str:
     return f"{rate}; kept {writer.kept:,}" + (f": {counts}" if counts else "")
 
 
-class _Write(Protocol):
-    def __call__(self, text: str) -> object: ...
-
-
 @contextmanager
-def _opened(path: Path | None) -> Iterator[_Write]:
+def _opened(path: Path | None) -> Iterator[Callable[[str], object]]:
     """Opens the output; a file appears under its name when it is whole."""
     if path is None:
         stream = sys.stdout

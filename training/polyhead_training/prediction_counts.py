@@ -37,10 +37,8 @@ def part_counts(part: Part) -> dict[str, Counts]:
     given = [_items(answer, part) for answer in part.answers]
     if part.kind == "tagging":
         given = [_where(items, right) for items, right in zip(given, gold, strict=True)]
-    found = {part.source.metric: _counts(gold, given, part.labels)}
-    if part.raw is not None:
-        found |= _raw_counts(part)
-    return found
+    own: dict[str, Counts] = {part.source.metric: _counts(gold, given, part.labels)}
+    return own if part.raw is None else own | _raw_counts(part)
 
 
 def figure(metric: str, totals: NDArray[np.floating]) -> Floats:

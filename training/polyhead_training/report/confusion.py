@@ -34,7 +34,8 @@ class Confusion:
     def shares(self) -> NDArray[np.float64]:
         """Shares of each gold label, [L, L]."""
         rows = self.table.sum(axis=1, keepdims=True)
-        return np.divide(self.table, rows, out=np.zeros(self.table.shape), where=rows > 0)
+        shares: NDArray[np.float64] = self.table / np.maximum(rows, 1)
+        return shares
 
 
 def confusion(part: Part) -> Confusion:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from polyhead_training.prediction_counts import answer_spans
+from polyhead_training.report.confusion import NO_SPAN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +28,9 @@ class Mistake:
     origin: str
     """File and line."""
     gold: str
+    """The label that would be right, or those of the spans that overlap with a wrong one."""
+    gold_shown: str
+    """The same with the words of these spans."""
     given: str
     score: float
     before: str
@@ -48,7 +52,8 @@ def _mistakes(part: Part) -> Iterator[Mistake]:
         if isinstance(example.target, str):
             if answer != example.target:
                 shown = _shortened(example.text or " ".join(example.words or ()))
-                yield Mistake(example.origin, example.target, str(answer), scores[0], shown, "", "")
+                gold, given = example.target, str(answer)
+                yield Mistake(example.origin, gold, gold, given, scores[0], shown, "", "")
         elif part.kind == "spans":
             yield from _span_mistakes(part, example, answer, scores)
         else:
@@ -61,7 +66,7 @@ def _tag_mistakes(
     rows = zip(example.target, answer, scores, strict=True)
     for place, (gold, given, score) in enumerate(rows):
         if gold != given and gold in part.labels:
-            yield _at(example, place, place + 1, gold, given, score)
+            yield _at(example, place, place + 1, (gold, gold), given, score)
 
 
 def _span_mistakes(
@@ -78,22 +83,23 @@ def _span_mistakes(
 
 def _overlapping(
     example: Example, expected: Sequence[tuple[int, int, str]], first: int, end: int
-) -> str:
+) -> tuple[str, str]:
     words = example.words or ()
-    found = [
-        f"{label} (as it is)" if (a, b) == (first, end) else f"{label}: {' '.join(words[a:b])}"
-        for a, b, label in expected
-        if a < end and first < b
-    ]
-    return "; ".join(found) or "no span"
+    found = [span for span in expected if span[0] < end and first < span[1]]
+    labels = "; ".join(label for _, _, label in found)
+    shown = "; ".join(f"{label}: {' '.join(words[a:b])}" for a, b, label in found)
+    return labels or NO_SPAN, shown or NO_SPAN
 
 
-def _at(example: Example, first: int, end: int, gold: str, given: str, score: float) -> Mistake:
+def _at(
+    example: Example, first: int, end: int, gold: tuple[str, str], given: str, score: float
+) -> Mistake:
     words = example.words or ()
     start, stop = max(0, first - _WORDS), end + _WORDS
     before = ("… " if start else "") + " ".join(words[start:first])
     after = " ".join(words[end:stop]) + (" …" if stop < len(words) else "")
-    return Mistake(example.origin, gold, given, score, before, " ".join(words[first:end]), after)
+    wrong = " ".join(words[first:end])
+    return Mistake(example.origin, *gold, given, score, before, wrong, after)
 
 
 def _shortened(text: str) -> str:

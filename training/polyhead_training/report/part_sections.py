@@ -168,7 +168,7 @@ def mistakes(judged: Sequence[Judged], root: Path, *, texts: bool) -> Html:
 
 
 def _mistake(item: Mistake, root: Path, *, texts: bool) -> list[Html]:
-    gold = item.gold if texts else item.gold.partition(":")[0]
+    gold = item.gold_shown if texts else item.gold
     cells = [
         element("th", _place(item.origin, root), scope="row", class_="place"),
         element("td", gold, data_label="gold"),

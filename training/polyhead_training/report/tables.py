@@ -21,7 +21,7 @@ def percent(value: float) -> str:
 
 def points(value: float) -> str:
     """A difference of fractions in points."""
-    return f"{100 * value:+.2f}"
+    return f"{100 * value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def span_of(value: Value) -> str:
