@@ -19,7 +19,7 @@ from polyhead_training.pretrained import only_local, position_offset
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from polyhead_training.config import Config
+    from polyhead_training.config import Config, EncoderConfig
 
 ENCODER_FILE = "encoder.xml"
 _MAX_WORD_PIECES = 64
@@ -61,6 +61,20 @@ def load_assets(config: Config, encoder: str) -> Assets:
         OSError: there is no tokenizer under that name.
         ValueError: the tokenizer has no fast form, which serving needs.
     """
+    return encoder_assets(config.encoder, encoder)
+
+
+def encoder_assets(options: EncoderConfig, encoder: str) -> Assets:
+    """Take the tokenizer of a pretrained encoder, for windows of the configured length.
+
+    Args:
+        options: the encoder's part of a configuration.
+        encoder: hub id or path.
+
+    Raises:
+        OSError: there is no tokenizer under that name.
+        ValueError: the tokenizer has no fast form, which serving needs.
+    """
     local = only_local(encoder)
     tokenizer = AutoTokenizer.from_pretrained(encoder, use_fast=True, local_files_only=local)
     if not tokenizer.is_fast:
@@ -69,24 +83,24 @@ def load_assets(config: Config, encoder: str) -> Assets:
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
-    spec = _tokenizer_spec(config, tokenizer, settings)
+    spec = _tokenizer_spec(options, tokenizer, settings)
     return Assets(tokenizer, backend.to_str(), default_lexicon(), spec)
 
 
-def _tokenizer_spec(config: Config, tokenizer: Any, settings: Any) -> TokenizerSpec:
+def _tokenizer_spec(options: EncoderConfig, tokenizer: Any, settings: Any) -> TokenizerSpec:
     prefix, suffix = window_marks(tokenizer)
-    room = config.encoder.max_tokens - len(prefix) - len(suffix)
+    room = options.max_tokens - len(prefix) - len(suffix)
     return TokenizerSpec(
         file="tokenizer.json",
         words="words.json",
         prefix=prefix,
         suffix=suffix,
         unknown=_unknown(tokenizer),
-        max_tokens=config.encoder.max_tokens,
-        overlap=min(config.encoder.overlap, room - 1),
+        max_tokens=options.max_tokens,
+        overlap=min(options.overlap, room - 1),
         max_word_pieces=min(_MAX_WORD_PIECES, room - 1),
         position_offset=position_offset(settings),
-        shapes=config.encoder.shape_embedding,
+        shapes=options.shape_embedding,
         spaced=is_byte_level(tokenizer.backend_tokenizer),
         word_piece=family_of(settings).word_piece,
     )

@@ -12,6 +12,7 @@ from polyhead_training.cli_check import add_check
 from polyhead_training.cli_compare import add_compare
 from polyhead_training.cli_export_transformers import add_export_transformers
 from polyhead_training.cli_predict import add_predict
+from polyhead_training.cli_pretrain import add_pretrain
 from polyhead_training.cli_report import add_report
 from polyhead_training.errors import StoppedError, TrainingError
 from polyhead_training.problems import InputError
@@ -61,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_predict(commands)
     add_compare(commands)
     add_report(commands)
+    add_pretrain(commands)
     add_export_transformers(commands)
     return parser
 
@@ -100,6 +102,12 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         dest="teachers",
         metavar="RUN",
         help="learn a trained run's answers beside the labels; may be given several times",
+    )
+    parser.add_argument(
+        "--no-export",
+        action="store_false",
+        dest="export",
+        help="measure in torch only, and write no bundle: for encoders that cannot be served",
     )
     parser.add_argument(
         "--fresh", action="store_true", help="start anew where there is a checkpoint"
@@ -189,6 +197,7 @@ def _fit(options: argparse.Namespace) -> None:
             start=options.start,
             teachers=options.teachers,
             fresh=options.fresh,
+            export=options.export,
             team=team,
         )
 

@@ -32,6 +32,7 @@ from polyhead_training.leakage import leak_warnings
 from polyhead_training.progress import Reporter
 from polyhead_training.soft_targets import open_teachers
 from polyhead_training.torch_engine import head_tensors
+from polyhead_training.torch_figures import check_servable, record_torch_figures
 from polyhead_training.warm_start import CONFIG_COPY, earlier_config, start_from
 from polyhead_training.workshop import measure, open_workshop, reopen_workshop
 
@@ -58,6 +59,7 @@ def fit(  # noqa: PLR0913 - one for each option of the command
     start: Path | None = None,
     teachers: Sequence[Path] = (),
     fresh: bool = False,
+    export: bool = True,
     team: Team = ALONE,
 ) -> None:
     """Train, export, compare and measure a bundle.
@@ -71,6 +73,7 @@ def fit(  # noqa: PLR0913 - one for each option of the command
         start: run directory of an earlier run whose weights are the starting point.
         teachers: run directories of trained runs, whose answers are learned beside the labels.
         fresh: start anew where there is a checkpoint.
+        export: whether to write a bundle; otherwise the network is measured in torch only.
         team: the processes that train together; the leader exports.
 
     Raises:
@@ -82,6 +85,8 @@ def fit(  # noqa: PLR0913 - one for each option of the command
     with team.agreed():
         check_place(out)
         shop = open_workshop(config, data, encoder, team)
+        if export:
+            check_servable(shop)
         if start is not None:
             start_from(shop.network, start)
         opened = open_teachers(teachers)
@@ -94,6 +99,10 @@ def fit(  # noqa: PLR0913 - one for each option of the command
     if not team.leads:
         return
     shop.network.load_state_dict(load_file(folder / BEST))
+    if not export:
+        console.print(f"weights of step {run.progress.best_step}")
+        record_torch_figures(console, shop, folder)
+        return
     console.print(f"weights of step {run.progress.best_step}; exporting")
     _finish(console, shop, out, _facts(run, start, teachers))
 

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModel
 from polyhead_server.bundle import HeadSpec
 from polyhead_server.shapes import SHAPES
 from polyhead_training.errors import TrainingError
+from polyhead_training.families import check_options, family_of, run_encoder
 from polyhead_training.layers import add_layers, chosen_layers, keep_layers, layer_list
 from polyhead_training.pretrained import only_local, position_offset
 from polyhead_training.scalar_mix import ScalarMix
@@ -37,7 +38,7 @@ class Batch:
     pool: Tensor
     """1 where there is a token that counts for pooling, [B, T]."""
     first: Tensor
-    """Flat index (b * T + t) of the first sub-word of every word of the batch, [W]."""
+    """Flat index (b * T + t) of the sub-word that stands for each word of the batch, [W]."""
 
 
 class Encoder(nn.Module):
@@ -63,7 +64,10 @@ class Encoder(nn.Module):
         self.transformer = transformer
         self.hidden_size: int = self.transformer.config.hidden_size
         self.position_offset = position_offset(self.transformer.config)
-        self.shapes = nn.Embedding(SHAPES, self.hidden_size) if shapes else None
+        self.packable = family_of(self.transformer.config).packable
+        """Whether windows can lie behind each other in one row, as they are served."""
+        width: int = self.transformer.get_input_embeddings().embedding_dim
+        self.shapes = nn.Embedding(SHAPES, width) if shapes else None
         if self.shapes is not None:
             nn.init.normal_(self.shapes.weight, std=0.02)
         self.mix = ScalarMix(self.transformer.config.num_hidden_layers + 1) if mix else None
@@ -75,6 +79,12 @@ class Encoder(nn.Module):
         if mode and self.frozen:
             still_frozen(self)
         return self
+
+    @property
+    def most_tokens(self) -> int | None:
+        """Tokens of the longest window that the encoder has positions for; None for any."""
+        most = getattr(self.transformer.config, "max_position_embeddings", None)
+        return most - self.position_offset if most else None
 
     def forward(self, ids: Tensor, positions: Tensor, mask: Tensor, shapes: Tensor) -> Tensor:
         """Encode windows.
@@ -91,21 +101,15 @@ class Encoder(nn.Module):
         vectors = self.transformer.get_input_embeddings()(ids)
         if self.shapes is not None:
             vectors = vectors + self.shapes(shapes)
-        output = self.transformer(
-            inputs_embeds=vectors,
-            position_ids=positions,
-            attention_mask=mask,
+        output = run_encoder(
+            self.transformer,
+            vectors,
+            positions,
+            mask,
             output_hidden_states=self.mix is not None,
-            **self._types(ids),
         )
         hidden: Tensor = output.last_hidden_state
         return hidden if self.mix is None else self.mix(output.hidden_states)
-
-    def _types(self, ids: Tensor) -> dict[str, Tensor]:
-        """Segment types where the family has them: its default is no longer than one window."""
-        if not getattr(self.transformer.config, "type_vocab_size", 0):
-            return {}
-        return {"token_type_ids": torch.zeros_like(ids)}
 
 
 class HeadModule(nn.Module):
@@ -135,6 +139,9 @@ class HeadModule(nn.Module):
     def _pooled(self, hidden: Tensor, batch: Batch) -> Tensor:
         if self.spec.pooling == "first":
             return hidden[:, 0]
+        if self.spec.pooling == "last":
+            count = torch.arange(hidden.shape[1], device=hidden.device)
+            return hidden[torch.arange(len(hidden)), (batch.pool * count).argmax(dim=1)]
         weights = batch.pool.unsqueeze(-1)
         if self.spec.pooling == "max":
             return hidden.masked_fill(weights == 0, -torch.inf).amax(dim=1)
@@ -180,14 +187,20 @@ def build_network(config: Config, encoder: str) -> MultiTaskNetwork:
 
     Raises:
         OSError: the weights are not to be had under that name.
+        TrainingError: the encoder's family cannot do what the configuration wants.
     """
     torch.manual_seed(config.seed)
     local = only_local(encoder)
     settings = AutoConfig.from_pretrained(encoder, local_files_only=local)
-    _set_dropout(settings, config.encoder)
-    transformer = AutoModel.from_pretrained(
-        encoder, config=settings, local_files_only=local, attn_implementation=_ATTENTION
-    )
+    set_dropout(settings, config.encoder)
+    check_options(config, family_of(settings))
+    attention = family_of(settings).attention
+    if config.encoder.init == "random":
+        transformer = AutoModel.from_config(settings, attn_implementation=attention)
+    else:
+        transformer = AutoModel.from_pretrained(
+            encoder, config=settings, local_files_only=local, attn_implementation=attention
+        )
     kept = _choose_layers(transformer, config.encoder)
     network = _network(config, transformer)
     network.encoder.kept = kept
@@ -232,8 +245,9 @@ def blank_network(config: Config, encoder: Path) -> MultiTaskNetwork:
         OSError: the directory holds none.
     """
     settings = AutoConfig.from_pretrained(encoder)
-    _set_dropout(settings, config.encoder)
-    return _network(config, AutoModel.from_config(settings, attn_implementation=_ATTENTION))
+    set_dropout(settings, config.encoder)
+    attention = family_of(settings).attention
+    return _network(config, AutoModel.from_config(settings, attn_implementation=attention))
 
 
 def _network(config: Config, transformer: nn.Module) -> MultiTaskNetwork:
@@ -245,13 +259,12 @@ def _network(config: Config, transformer: nn.Module) -> MultiTaskNetwork:
     return MultiTaskNetwork(body, config.heads, options.dropout)
 
 
-_ATTENTION = "eager"
 _DROPOUTS = ("hidden_dropout_prob", "resid_pdrop", "embd_pdrop", "dropout")
 _ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attn_pdrop", "attention_dropout")
 """Names that families have for them: BERT and its kin, GPT-2, DistilBERT."""
 
 
-def _set_dropout(settings: Any, config: EncoderConfig) -> None:
+def set_dropout(settings: Any, config: EncoderConfig) -> None:
     """Set the dropout probabilities of an encoder's configuration, whatever they are called."""
     for names, value in (
         (_DROPOUTS, config.dropout),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from polyhead_training.config import TrainingConfig
     from polyhead_training.config_types import OptimiserKind
+    from polyhead_training.language_model import LanguageModel
     from polyhead_training.network import MultiTaskNetwork
 
 _SLANT = 32
@@ -29,7 +30,9 @@ _OPTIMISERS: dict[OptimiserKind, Callable[[list[dict[str, Any]]], torch.optim.Op
 }
 
 
-def build_optimiser(network: MultiTaskNetwork, config: TrainingConfig) -> torch.optim.Optimizer:
+def build_optimiser(
+    network: MultiTaskNetwork | LanguageModel, config: TrainingConfig
+) -> torch.optim.Optimizer:
     """The configured optimiser, with a learning rate each for new and encoder layers.
 
     Encoder rates may fall from the top pretrained layer down to the embeddings, since lower layers

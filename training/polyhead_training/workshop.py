@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from polyhead_training.data import SourceData
     from polyhead_training.distributed import Team
     from polyhead_training.network import MultiTaskNetwork
+    from polyhead_training.pretrain_config import PretrainConfig
 
 ENCODER_FOLDER = "encoder"
 """Part of a run directory with the encoder's configuration and tokenizer."""
@@ -115,18 +116,15 @@ def _set_adjacency(
 
 
 def _check_positions(config: Config, network: MultiTaskNetwork) -> None:
-    most = getattr(network.encoder.transformer.config, "max_position_embeddings", None)
-    if not most:
-        return
-    most -= network.encoder.position_offset
-    if config.encoder.max_tokens > most:
+    most = network.encoder.most_tokens
+    if most is not None and config.encoder.max_tokens > most:
         raise TrainingError(
             f"{config.path}: max_tokens is {config.encoder.max_tokens}, but the encoder reads "
             f"windows of at most {most} tokens"
         )
 
 
-def choose_hardware(config: Config) -> Hardware:
+def choose_hardware(config: Config | PretrainConfig) -> Hardware:
     """CUDA where there is one; bf16 where the hardware computes with it."""
     if config.training.threads:
         torch.set_num_threads(config.training.threads)

@@ -1,0 +1,52 @@
+"""Figures of a trained network without a bundle: measured in torch, by the serving code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from polyhead_training.errors import TrainingError
+from polyhead_training.workshop import measure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from polyhead_training.workshop import Workshop
+
+FIGURES = "figures.json"
+"""File of a run directory with the figures."""
+
+
+def check_servable(shop: Workshop) -> None:
+    """Make sure that the network's encoder can be exported.
+
+    Raises:
+        TrainingError: it is recurrent: it cannot read windows behind each other in one row.
+    """
+    encoder = shop.network.encoder
+    if not encoder.packable:
+        raise TrainingError(
+            f"encoders of the family {encoder.transformer.config.model_type} cannot be served: "
+            "give --no-export to train and measure one without a bundle"
+        )
+
+
+def record_torch_figures(console: Console, shop: Workshop, folder: Path) -> None:
+    """Measure a network in fp32, print its figures, and write them into its run directory."""
+    model = replace(shop, hardware=replace(shop.hardware, bf16=False)).model()
+    parts = ("dev", "test")
+    found = [m for part in parts for m in measure(model, shop.config, shop.data, part, raw=True)]
+    text = json.dumps([asdict(figure) for figure in found], indent=1)
+    (folder / FIGURES).write_text(text + "\n", encoding="utf-8")
+    table = Table(title="Figures in percent")
+    for name in ("head", "data", "part", "measure", "texts", "torch"):
+        table.add_column(name, overflow="fold")
+    for figure in found:
+        names = (figure.head, figure.source, figure.split, figure.metric)
+        table.add_row(*names, f"{figure.count:,}", f"{100 * figure.value:.2f}")
+    console.print(table)
