@@ -145,7 +145,7 @@ class RecurrentModel(PreTrainedModel):  # type: ignore[misc] # transformers has 
         """The sub-words' embedding."""
         return self.embedding
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
         """Take another embedding."""
         self.embedding = value
 

@@ -53,6 +53,18 @@ class ElmoConfig(PretrainedConfig):  # type: ignore[misc] # transformers has no 
         super().__init__(**options)
 
 
+class _BothWays(nn.Module):
+    """One layer of each direction."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.ahead = WeightDropLstm(width, width, dropout)
+        self.back = WeightDropLstm(width, width, dropout)
+
+    def forward(self, ahead: Tensor, back: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
+        return self.ahead(ahead), _take(self.back(_take(back, turn)), turn)
+
+
 class ElmoModel(RecurrentModel):
     """Two language models of opposite direction, and a mix of their layers."""
 
@@ -63,8 +75,7 @@ class ElmoModel(RecurrentModel):
         width = config.embedding_size
         self.embedding = nn.Embedding(config.vocab_size, width)
         self.layers = nn.ModuleList(
-            nn.ModuleList(WeightDropLstm(width, width, config.weight_dropout) for _ in range(2))
-            for _ in range(config.num_hidden_layers)
+            _BothWays(width, config.weight_dropout) for _ in range(config.num_hidden_layers)
         )
         self.mix = nn.Parameter(torch.zeros(config.num_hidden_layers + 1))
         self.scale = nn.Parameter(torch.ones(1))
@@ -90,9 +101,10 @@ class ElmoModel(RecurrentModel):
         forwards = locked_dropout(inputs_embeds, self.config.dropout, training=self.training)
         backwards = forwards
         passed = [torch.cat([forwards, backwards], dim=-1)]
-        for ahead, back in self.layers:
-            forwards = self._passed_on(forwards, ahead(forwards))
-            backwards = self._passed_on(backwards, _take(back(_take(backwards, turn)), turn))
+        for layer in self.layers:
+            ahead, back = layer(forwards, backwards, turn)
+            forwards = self._passed_on(forwards, ahead)
+            backwards = self._passed_on(backwards, back)
             passed.append(torch.cat([forwards, backwards], dim=-1))
         weights = self.mix.softmax(dim=0)
         mixed = sum(weight * layer for weight, layer in zip(weights, passed, strict=True))

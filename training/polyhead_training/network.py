@@ -141,7 +141,8 @@ class HeadModule(nn.Module):
             return hidden[:, 0]
         if self.spec.pooling == "last":
             count = torch.arange(hidden.shape[1], device=hidden.device)
-            return hidden[torch.arange(len(hidden)), (batch.pool * count).argmax(dim=1)]
+            rows = torch.arange(len(hidden), device=hidden.device)
+            return hidden[rows, (batch.pool * count).argmax(dim=1)]
         weights = batch.pool.unsqueeze(-1)
         if self.spec.pooling == "max":
             return hidden.masked_fill(weights == 0, -torch.inf).amax(dim=1)

@@ -63,12 +63,12 @@ def _documents(
 def _read(file: DataFile, texts: TextsConfig) -> Iterator[str]:
     match texts.format:
         case "text":
-            read = (line for _, line in file.lines())
+            numbered = file.lines()
         case "jsonl":
-            read = (text for _, text in read_texts(file, texts.text))
+            numbered = read_texts(file, texts.text)
         case "conllu":
-            read = _conllu(file)
-    return (text for text in read if text.strip())
+            numbered = enumerate(_conllu(file))
+    return (text for _, text in numbered if text.strip())
 
 
 def _conllu(file: DataFile) -> Iterator[str]:

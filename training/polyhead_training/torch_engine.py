@@ -49,8 +49,9 @@ class PaddedEncoder(nn.Module):
 
     def forward(self, ids: Tensor, positions: Tensor, segments: Tensor, shapes: Tensor) -> Tensor:
         """Encode [N] tokens, those of a segment next to each other: [N, H]."""
-        _, lengths = segments.unique_consecutive(return_counts=True)
-        parts = [values.split(lengths.tolist()) for values in (ids, positions, shapes)]
+        ends = torch.cat([segments.diff().nonzero().flatten() + 1, ids.new_tensor([len(ids)])])
+        lengths = ends.diff(prepend=ends.new_zeros(1))
+        parts = [values.tensor_split(ends[:-1].cpu()) for values in (ids, positions, shapes)]
         rows = [nn.utils.rnn.pad_sequence(list(part), batch_first=True) for part in parts]
         count = torch.arange(rows[0].shape[1], device=ids.device)
         mask = (count < lengths.unsqueeze(1)).long()
