@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -15,13 +16,16 @@ from polyhead_server.errors import BundleError
 from polyhead_server.fields import Fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 FORMAT = 1
 """Version of the bundle format that this server reads."""
 
 MANIFEST = "manifest.json"
+
+UNFINISHED = ".part"
+"""Ends the name of a file that is still being written: no part of the bundle."""
 
 LONGEST_WINDOW = 4096
 """Tokens that a window may have."""
@@ -161,16 +165,34 @@ def open_bundle(path: Path) -> Bundle:
     return Bundle(path, manifest)
 
 
-def seal_bundle(path: Path, manifest: Manifest) -> None:
-    """Write the manifest of a bundle whose other files are in place, with their digests."""
-    files = sorted(item for item in path.rglob("*") if item.is_file() and item.name != MANIFEST)
+def seal_bundle(path: Path, manifest: Manifest, *, loose: Collection[str] = ()) -> None:
+    """Write the manifest of a bundle whose other files are in place, with their digests.
+
+    It takes the place of an older manifest in one rename.
+
+    Args:
+        path: the bundle.
+        manifest: what to write.
+        loose: files, by their path in the bundle, that get no digest: they may yet change or go.
+    """
+    files = {item.relative_to(path).as_posix(): item for item in path.rglob("*") if item.is_file()}
+    unlisted = {MANIFEST, *loose}
     content = {
         "format": FORMAT,
         **asdict(manifest),
-        "digests": {item.relative_to(path).as_posix(): _sha256(item) for item in files},
+        "digests": {
+            name: _sha256(files[name])
+            for name in sorted(files.keys() - unlisted)
+            if not name.endswith(UNFINISHED)
+        },
     }
     text = json.dumps(content, indent=1, ensure_ascii=False)
-    (path / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    fresh = path / (MANIFEST + UNFINISHED)
+    with fresh.open("w", encoding="utf-8") as stream:
+        stream.write(text + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    fresh.replace(path / MANIFEST)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class Head:
     def __init__(self, spec: HeadSpec, tensors: Mapping[str, FloatArray], width: int) -> None:
         self.spec = spec
         self._layers = _layers(spec, tensors, width)
-        self._pool = _POOLS[spec.pooling]
+        self._pool = POOLS[spec.pooling]
         self._adjacent = _number(spec, tensors, "adjacent", 0.0)
 
     def __call__(self, documents: Sequence[Features]) -> list[HeadOutput]:
@@ -184,12 +184,13 @@ def _last(document: Features) -> FloatArray:
     return document.last
 
 
-_POOLS: dict[Pooling, Callable[[Features], FloatArray]] = {
+POOLS: dict[Pooling, Callable[[Features], FloatArray]] = {
     "mean": _mean,
     "first": _first,
     "max": _max,
     "last": _last,
 }
+"""How a document's vectors become the one that a classification head reads, [H]."""
 
 
 def _softmax(logits: FloatArray) -> FloatArray:

@@ -70,7 +70,8 @@ def test_heads_are_the_best_weights(toy):
     weights = load_file(toy.run / BEST)
     for head in open_bundle(toy.bundle).heads:
         for name, value in read_tensors(toy.bundle / head.file).items():
-            assert (value == weights[f"heads.{head.name}.{name}"].numpy()).all()
+            if name not in {"temperature", "adjacent"}:  # found out by calibration, after training
+                assert (value == weights[f"heads.{head.name}.{name}"].numpy()).all()
 
 
 def test_the_manifest_says_where_the_bundle_comes_from(toy):

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from polyhead_server.bundle import HeadSpec, Manifest
 
+CARD = "MODEL_CARD.md"
+"""The card's file in a bundle."""
+
 _RESTRICTED = re.compile(
     r"non-?commercial|research|not (specified|stated)|terms of|\bNC\b", re.IGNORECASE
 )
@@ -22,6 +25,8 @@ def model_card(manifest: Manifest) -> str:
         _head(manifest),
         _tasks(manifest),
         _figures(manifest),
+        _added(manifest),
+        _calibration(manifest),
         _data(manifest),
         _limits(manifest),
     ]
@@ -85,6 +90,57 @@ def _figure_rows(head: HeadSpec, provenance: Mapping[str, Any]) -> list[str]:
     return rows
 
 
+def _added(manifest: Manifest) -> str:
+    """Heads that came later, with how sure their figures are."""
+    heads = manifest.provenance.get("added_heads", [])
+    if not heads:
+        return ""
+    rows = [
+        f"| {head['name']} | {item['split']} | {item['count']} | {item['metric']} "
+        f"| {100 * item['value']:.2f} | {100 * item['low']:.2f} to {100 * item['high']:.2f} |"
+        for head in heads
+        for item in head["figures"]
+    ]
+    return "\n".join(
+        [
+            "## Heads added later",
+            "",
+            "Trained on the vectors of the finished encoder, which stayed as it was. Figures in",
+            "percent with the 95 % interval of a bootstrap over texts.",
+            "",
+            "| task | part | texts | measure | value | interval |",
+            "|---|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _calibration(manifest: Manifest) -> str:
+    rows = [
+        f"| {head['head']} | {head['temperature']:.3f} | {item['source']} | {item['split']} "
+        f"| {100 * item['before']:.2f} | {100 * item['after']:.2f} |"
+        for head in manifest.provenance.get("calibration", [])
+        for item in head["errors"]
+    ]
+    if not rows:
+        return ""
+    return "\n".join(
+        [
+            "## Calibration",
+            "",
+            "One temperature for each task, fitted on dev data, makes scores as high as answers",
+            "are right. The expected calibration error in percent (15 bins; of labels, words' tags",
+            "or predicted spans) is the mean distance of the two, without it and with it.",
+            "",
+            "| task | temperature | data | part | before | after |",
+            "|---|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
 def _data(manifest: Manifest) -> str:
     rows = []
     for item in manifest.provenance.get("data_sets", []):
@@ -117,7 +173,19 @@ def _limits(manifest: Manifest) -> str:
 
 - Trained on {manifest.language} text of the kinds named above; other languages and kinds of text
   get answers too, but nobody has measured them here.
-- Scores are the model's own and are not calibrated; a high score is not a guarantee.
+- {_scores(manifest)}
 - Labels reflect the habits of the people who made the data, with their biases. Do not decide
   about people by these labels alone.
 """
+
+
+def _scores(manifest: Manifest) -> str:
+    known = {item["head"] for item in manifest.provenance.get("calibration", [])}
+    others = [head.name for head in manifest.heads if head.name not in known]
+    if not known:
+        return "Scores are the model's own and are not calibrated; a high score is not a guarantee."
+    rest = f" Those of {', '.join(others)} are not." if others else ""
+    return (
+        "Scores are calibrated on the data named above; on other kinds of text they may mislead."
+        + rest
+    )

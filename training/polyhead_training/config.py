@@ -197,6 +197,7 @@ def _export(table: Table) -> ExportConfig:
             "ExportPrecision",
             table.choice("precision", default.precision, get_args(ExportPrecision)),
         ),
+        calibrate=table.flag("calibrate", default=default.calibrate),
     )
     table.close()
     return config

@@ -117,6 +117,9 @@ class ExportConfig:
     """Training texts that set the int8 ranges; 1 to 100000."""
     precision: ExportPrecision = "int8"
     """Precision of the served encoder."""
+    calibrate: bool = True
+    """Fit a temperature for each head on its dev data, so that scores are as high as they are
+    right."""
 
 
 @dataclass(frozen=True, slots=True)

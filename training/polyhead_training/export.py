@@ -10,19 +10,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openvino as ov
 import torch
-from safetensors.numpy import save
+from safetensors.numpy import load_file, save
 
-from polyhead_server.bundle import MANIFEST, Figure, open_bundle, seal_bundle
+from polyhead_server.bundle import Figure, open_bundle, seal_bundle
 from polyhead_server.errors import BundleError
 from polyhead_server.heads import ClassificationOutput, SpansOutput
 from polyhead_server.model import Model
 from polyhead_server.packing import pack
 from polyhead_training.assets import manifest
 from polyhead_training.batches import source_of
-from polyhead_training.card import model_card
+from polyhead_training.bundle_place import check_place, place_beside, take_place
+from polyhead_training.bundle_update import update_bundle
+from polyhead_training.calibration import calibrate, heated
+from polyhead_training.card import CARD, model_card
 from polyhead_training.errors import ExportError
 from polyhead_training.evaluation import Measure, annotate
 from polyhead_training.quantise import quantise, trace_encoder
+from polyhead_training.scored import score_part
 from polyhead_training.torch_engine import TorchEngine, head_tensors
 
 if TYPE_CHECKING:
@@ -68,45 +72,16 @@ def export_bundle(shop: Workshop, out: Path, facts: dict[str, Any]) -> Proof:
     """
     check_place(out)
     shop.network.eval().to("cpu")
-    fresh = _beside(out, "new")
+    fresh = place_beside(out)
     (fresh / "heads").mkdir(parents=True)
     try:
         _write_bundle(shop, fresh, facts)
-        proof = _prove(shop, fresh)
+        proof = _prove_and_calibrate(shop, fresh)
     except BaseException:
         shutil.rmtree(fresh)
         raise
-    _take_place(fresh, out)
+    take_place(fresh, out)
     return proof
-
-
-def check_place(out: Path) -> None:
-    """Make sure that a bundle may be written to a path: it is free, or holds a bundle.
-
-    Raises:
-        ExportError: something else is there, which would be lost.
-    """
-    empty = out.is_dir() and not any(out.iterdir())
-    if out.exists() and not empty and not (out / MANIFEST).is_file():
-        raise ExportError(f"{out} exists and is no bundle: give a path that is free by --out")
-
-
-def _take_place(fresh: Path, out: Path) -> None:
-    """Put a finished bundle into place; an older one goes only once the new one is there."""
-    old = _beside(out, "old")
-    if out.exists():
-        out.rename(old)
-    fresh.rename(out)
-    if old.exists():
-        shutil.rmtree(old)
-
-
-def _beside(out: Path, mark: str) -> Path:
-    """A free path beside a bundle; what an interrupted export left there is removed."""
-    path = out.with_name(f"{out.name}.{mark}")
-    if path.exists():
-        shutil.rmtree(path)
-    return path
 
 
 def _write_bundle(shop: Workshop, fresh: Path, facts: dict[str, Any]) -> None:
@@ -117,12 +92,15 @@ def _write_bundle(shop: Workshop, fresh: Path, facts: dict[str, Any]) -> None:
         # Not save_file: it makes files that only their owner can read.
         (fresh / head.file).write_bytes(save(head_tensors(shop.network, head.name)))
     whole = replace(plain, provenance={**provenance(shop.config), **facts})
-    (fresh / "MODEL_CARD.md").write_text(model_card(whole), encoding="utf-8")
+    (fresh / CARD).write_text(model_card(whole), encoding="utf-8")
     seal_bundle(fresh, whole)
 
 
 def record_figures(bundle: Path, served: Sequence[Measure], reference: Sequence[Measure]) -> None:
-    """Write measured figures into the manifest and the model card of a bundle."""
+    """Write measured figures into the manifest and the model card of a bundle.
+
+    A kill at any moment leaves a whole bundle, with or without them.
+    """
     whole = open_bundle(bundle).manifest
     heads = tuple(
         replace(head, figures=tuple(_figure(m) for m in served if m.head == head.name))
@@ -130,8 +108,7 @@ def record_figures(bundle: Path, served: Sequence[Measure], reference: Sequence[
     )
     known = {**whole.provenance, "torch_figures": [asdict(measure) for measure in reference]}
     whole = replace(whole, heads=heads, provenance=known)
-    (bundle / "MODEL_CARD.md").write_text(model_card(whole), encoding="utf-8")
-    seal_bundle(bundle, whole)
+    update_bundle(bundle, whole)
 
 
 def _figure(measure: Measure) -> Figure:
@@ -191,11 +168,19 @@ def _together(windows: Sequence[Window]) -> list[list[Window]]:
     return batches
 
 
-def _prove(shop: Workshop, bundle: Path) -> Proof:
+def _prove_and_calibrate(shop: Workshop, bundle: Path) -> Proof:
     try:
         served = Model.load(bundle, threads=shop.config.training.threads)
     except BundleError as error:
         raise ExportError(f"the server cannot read the exported bundle: {error}") from error
+    proof = _prove(shop, served)
+    if shop.config.export.calibrate:
+        _calibrate(shop, served)
+    served.close()
+    return proof
+
+
+def _prove(shop: Workshop, served: Model) -> Proof:
     texts = _proof_texts(shop)
     reference = shop.model()
     cosine = _cosine(shop, served, texts)
@@ -206,7 +191,6 @@ def _prove(shop: Workshop, bundle: Path) -> Proof:
         )
         for head in served.bundle.heads
     }
-    served.close()
     least = _LEAST_COSINE[shop.config.export.precision]
     if cosine < least:
         raise ExportError(
@@ -214,6 +198,27 @@ def _prove(shop: Workshop, bundle: Path) -> Proof:
             f"at least {least} is wanted"
         )
     return Proof(len(texts), cosine, agreement)
+
+
+def _calibrate(shop: Workshop, served: Model) -> None:
+    """Give each head its temperature, by what the served encoder gives on dev data."""
+    path, whole = served.bundle.path, served.bundle.manifest
+    found = []
+    for spec in served.bundle.heads:
+        tensors = load_file(path / spec.file)
+        parts = [
+            score_part(served, spec, tensors, source, split, examples)
+            for source in shop.config.sources
+            for split in ("dev", "test")
+            if source.head == spec.name and (examples := getattr(shop.data[source.name], split))
+        ]
+        if known := calibrate(spec.name, parts):
+            (path / spec.file).write_bytes(save(heated(tensors, known.temperature)))
+            found.append(known)
+    known_facts = {**whole.provenance, "calibration": [asdict(known) for known in found]}
+    whole = replace(whole, provenance=known_facts)
+    (path / CARD).write_text(model_card(whole), encoding="utf-8")
+    seal_bundle(path, whole)
 
 
 def _proof_texts(shop: Workshop) -> list[Source]:

@@ -53,14 +53,19 @@ def cross_entropy(
     if outcomes is not None:
         outcomes = outcomes.to(logits.device)
         targets = torch.where(targets == NO_TARGET, targets, outcomes[targets.clamp(min=0)])
-        logits = _outcome_logits(logits, outcomes)
+        logits = outcome_logits(logits, outcomes)
     return functional.cross_entropy(
         logits, targets, ignore_index=NO_TARGET, label_smoothing=smoothing
     )
 
 
-def _outcome_logits(logits: Tensor, outcomes: Tensor) -> Tensor:
-    """Unnormalised log probability of each outcome, [R, outcomes]."""
+def outcome_logits(logits: Tensor, outcomes: Tensor) -> Tensor:
+    """Unnormalised log probability of each outcome, [R, outcomes].
+
+    Args:
+        logits: [R, O].
+        outcomes: the outcome of each output, [O]; see `source_outcomes`.
+    """
     count = int(outcomes.max()) + 1
     parts = [logits[:, outcomes == number].logsumexp(dim=1) for number in range(count)]
     return torch.stack(parts, dim=1)
