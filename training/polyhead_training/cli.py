@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from polyhead_training.cli_add_head import add_add_head, add_remove_head
 from polyhead_training.cli_check import add_check
 from polyhead_training.cli_compare import add_compare
 from polyhead_training.cli_export_transformers import add_export_transformers
@@ -64,6 +65,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_report(commands)
     add_pretrain(commands)
     add_export_transformers(commands)
+    add_add_head(commands)
+    add_remove_head(commands)
     return parser
 
 

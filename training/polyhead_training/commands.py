@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from safetensors.numpy import load_file as read_tensors
@@ -18,7 +17,10 @@ from threadpoolctl import threadpool_limits
 from polyhead_server.bundle import open_bundle
 from polyhead_server.errors import BundleError
 from polyhead_server.model import Model
+from polyhead_training.added_heads import added_names
 from polyhead_training.average import average_runs
+from polyhead_training.bundle_place import check_place
+from polyhead_training.calibration import same_but_for_temperature
 from polyhead_training.checkpoint import BEST
 from polyhead_training.config import load_config
 from polyhead_training.console import open_console
@@ -26,7 +28,7 @@ from polyhead_training.data import load_all, load_inputs
 from polyhead_training.distributed import ALONE
 from polyhead_training.errors import TrainingError
 from polyhead_training.evaluation import Measure
-from polyhead_training.export import check_place, export_bundle, record_figures
+from polyhead_training.export import export_bundle, record_figures
 from polyhead_training.fit import discard, train
 from polyhead_training.leakage import leak_warnings
 from polyhead_training.progress import Reporter
@@ -213,7 +215,9 @@ def _own_config(bundle: Bundle) -> Config | None:
         file.write_text(text, encoding="utf-8")
         config = load_config(file)
     name = f"{bundle.path} (its own configuration)"
-    return replace(config, sources=tuple(replace(item, config=name) for item in config.sources))
+    added = added_names(bundle.manifest)  # their data are not the configuration's
+    own = (item for item in config.sources if item.head not in added)
+    return replace(config, sources=tuple(replace(item, config=name) for item in own))
 
 
 def _measured(config: Config | None, bundle: Bundle) -> Config:
@@ -243,7 +247,8 @@ def _trained(
     if folder is None and not (place / BEST).exists():
         return None
     shop = reopen_workshop(config, data, place)
-    if all(_same_head(shop, bundle, head) for head in bundle.heads):
+    added = added_names(bundle.manifest)
+    if all(_same_head(shop, bundle, head) for head in bundle.heads if head.name not in added):
         return shop
     if folder is None:
         return None
@@ -252,9 +257,7 @@ def _trained(
 
 def _same_head(shop: Workshop, bundle: Bundle, head: HeadSpec) -> bool:
     ours, theirs = head_tensors(shop.network, head.name), read_tensors(bundle.path / head.file)
-    return ours.keys() == theirs.keys() and all(
-        np.array_equal(value, theirs[name]) for name, value in ours.items()
-    )
+    return same_but_for_temperature(ours, theirs)
 
 
 def _measure_both(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polyhead_server.heads import ClassificationOutput, SpansOutput
+from polyhead_training.added_heads import added_names
 from polyhead_training.batches import source_of
 from polyhead_training.config import load_config
 from polyhead_training.errors import TrainingError
@@ -71,7 +72,9 @@ def own_config(bundle: Bundle) -> Config | None:
         file.write_text(text, encoding="utf-8")
         config = load_config(file)
     name = f"{bundle.path} (its own configuration)"
-    return replace(config, sources=tuple(replace(item, config=name) for item in config.sources))
+    added = added_names(bundle.manifest)  # their data are not the configuration's
+    own = (item for item in config.sources if item.head not in added)
+    return replace(config, sources=tuple(replace(item, config=name) for item in own))
 
 
 def measured_config(config: Config | None, bundles: Sequence[Bundle]) -> Config:
@@ -135,18 +138,19 @@ def predictions(
     for split in SPLITS:
         for source in config.sources:
             if examples := getattr(data[source.name], split):
-                part = _part(model, source, split, examples, labels(source))
+                part = answered_part(model, source, split, examples, labels(source))
                 if part.examples:
                     yield part
 
 
-def _part(
+def answered_part(
     model: Model,
     source: SourceConfig,
     split: str,
     examples: Iterable[Example],
     labels: tuple[str, ...],
 ) -> Part:
+    """A bundle's answers to one part of a data set; texts with other labels are left out."""
     spec = head_of(model.bundle, source.head)
     assert spec is not None  # noqa: S101 - what is measured is what the bundle has
     counted = [e for e in examples if not isinstance(e.target, str) or e.target in labels]
