@@ -13,12 +13,12 @@ from toy_data import HEADS, SOURCES, toy_config
 
 from polyhead_server.bundle import open_bundle, seal_bundle
 from polyhead_training.cli import main
-from polyhead_training.report.calibration_bins import reliability
 from polyhead_training.report.charts import line_chart, nice_ticks
 from polyhead_training.report.confusion import confusion
 from polyhead_training.report.html import Html, element, join
 from polyhead_training.report.judged import judge
 from polyhead_training.report.mistakes import worst
+from polyhead_training.report.scores import reliability
 
 HOSTILE = "</td></script><script>alert('1')</script> & \"quoted\" <b \x00\x1b text"
 
@@ -262,8 +262,10 @@ def test_reliability():
     part = part_of("classification", "accuracy", list("aaaa"), list("aabb"), scores=scores)
     found = reliability(part)
     assert found.count == 4
-    assert [item.count for item in found.bins] == [0] * 9 + [4]
-    assert found.error == pytest.approx((0.95 + 0.97 + 0.91 + 1.0) / 4 - 0.5)
+    low, high = found.bins[-2:]
+    assert (low.count, low.right, low.score) == (1, 0, 0.91)
+    assert (high.count, high.right) == (3, pytest.approx(2 / 3))
+    assert found.error == pytest.approx((0.91 + 0.95 + 0.97 + 1.0 - 2) / 4)
     nothing = part_of("spans", "entity_f1", [["O"]], [["O"]], scores=[[]])
     assert reliability(nothing) is None
 

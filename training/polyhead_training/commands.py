@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -31,6 +29,7 @@ from polyhead_training.evaluation import Measure
 from polyhead_training.export import export_bundle, record_figures
 from polyhead_training.fit import discard, train
 from polyhead_training.leakage import leak_warnings
+from polyhead_training.predictions import own_config
 from polyhead_training.progress import Reporter
 from polyhead_training.soft_targets import open_teachers
 from polyhead_training.torch_engine import head_tensors
@@ -40,6 +39,7 @@ from polyhead_training.workshop import measure, open_workshop, reopen_workshop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from polyhead_server.bundle import Bundle, HeadSpec
     from polyhead_training.config import Config
@@ -185,7 +185,7 @@ def evaluate(
         known = open_bundle(bundle)
     except BundleError as error:
         raise TrainingError(str(error)) from None
-    own = _own_config(known)
+    own = own_config(known)
     settings = _measured(load_config(config) if config else own, known)
     sources = load_all(settings, data)
     shop = _trained(own, sources, known, folder) if own else None
@@ -203,21 +203,6 @@ def evaluate(
         Console(soft_wrap=True).print_json(json.dumps(content))
         return
     _print_table(open_console(), served, reference, now=shop is not None)
-
-
-def _own_config(bundle: Bundle) -> Config | None:
-    """The configuration that the bundle was trained with, where it says so."""
-    text = bundle.manifest.provenance.get("config")
-    if not isinstance(text, str):
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "config.toml"
-        file.write_text(text, encoding="utf-8")
-        config = load_config(file)
-    name = f"{bundle.path} (its own configuration)"
-    added = added_names(bundle.manifest)  # their data are not the configuration's
-    own = (item for item in config.sources if item.head not in added)
-    return replace(config, sources=tuple(replace(item, config=name) for item in own))
 
 
 def _measured(config: Config | None, bundle: Bundle) -> Config:

@@ -10,7 +10,7 @@ from polyhead_training.report.html import Html, element
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from polyhead_training.report.calibration_bins import Reliability
+    from polyhead_training.reliability import Reliability
 
 _WIDTH, _HEIGHT = 320, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 10, 34

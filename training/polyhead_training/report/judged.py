@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from polyhead_training.prediction_counts import figure, label_figures, part_counts
-from polyhead_training.report.calibration_bins import Reliability, reliability
 from polyhead_training.report.confusion import Confusion, confusion
 from polyhead_training.report.mistakes import Mistake, worst
+from polyhead_training.report.scores import reliability
 from polyhead_training.resampling import SAMPLES, interval, resampled_totals
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from polyhead_training.prediction_counts import Counts
     from polyhead_training.predictions import Part
+    from polyhead_training.reliability import Reliability
 
 _SEED = 0
 

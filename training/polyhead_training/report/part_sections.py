@@ -132,7 +132,7 @@ def calibration(judged: Sequence[Judged]) -> Html:
         "calibration",
         "Calibration",
         note(
-            "How often answers of a score are right, in tenths of the score. On the dashed line "
+            "How often answers of a score are right, in bins of like scores. On the dashed line "
             "scores are honest; below it the bundle is too sure. ECE is the expected calibration "
             "error: the mean distance from the line."
         ),

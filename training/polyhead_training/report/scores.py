@@ -1,55 +1,25 @@
-"""Whether a score of 80 % is right in 80 of 100 cases."""
+"""Whether the scores of a part's answers can be believed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from polyhead_training.prediction_counts import answer_spans
+from polyhead_training.reliability import Reliability, reliability_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from polyhead_training.predictions import Part
 
-BINS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Answers with scores in one tenth of the range."""
-
-    count: int
-    score: float
-    """Their mean score."""
-    right: float
-    """The fraction that is right."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reliability:
-    """How scores and correctness go together."""
-
-    bins: tuple[Bin, ...]
-    """From the lowest scores to the highest; some are empty."""
-    error: float
-    """Expected calibration error: mean distance of score and correctness over the bins, weighted
-    by their answers (Guo et al. 2017)."""
-    count: int
-
 
 def reliability(part: Part) -> Reliability | None:
     """Sort a part's answers into bins by score; None where there is no answer."""
     pairs = list(scored_answers(part))
-    if not pairs:
-        return None
-    scores, right = np.array(pairs, np.float64).T
-    places = np.minimum((scores * BINS).astype(int), BINS - 1)
-    bins = tuple(_bin(scores[places == place], right[places == place]) for place in range(BINS))
-    error = sum(item.count * abs(item.score - item.right) for item in bins) / len(pairs)
-    return Reliability(bins, error, len(pairs))
+    scores = np.array([score for score, _ in pairs], np.float64)
+    return reliability_of(scores, np.array([right for _, right in pairs], np.bool_))
 
 
 def scored_answers(part: Part) -> Iterator[tuple[float, bool]]:
@@ -65,9 +35,3 @@ def scored_answers(part: Part) -> Iterator[tuple[float, bool]]:
             for gold, given, score in zip(example.target, answer, scores, strict=True):
                 if gold in part.labels:
                     yield score, gold == given
-
-
-def _bin(scores: np.ndarray, right: np.ndarray) -> Bin:
-    if not len(scores):
-        return Bin(0, 0.0, 0.0)
-    return Bin(len(scores), float(scores.mean()), float(right.mean()))
