@@ -6,12 +6,13 @@ SHELL := /bin/bash
 
 SERVE_VENV := .venv
 DEV_VENV := .venv-dev
+TRITON_VENV := build/tritonclient-venv
 PROJECTS := clients/python/pyproject.toml server/pyproject.toml training/pyproject.toml
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 DEV_TOOLS := buf-bin grpcio-tools grpcio-status hypothesis import-linter mypy mypy-protobuf \
   pytest pytest-asyncio ruff types-grpcio types-protobuf
 
-.PHONY: help serve test lint bench encoder protos install install-dev clean
+.PHONY: help serve test lint bench encoder protos install install-dev tritonclient clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +20,7 @@ help: ## List the commands
 serve: install ## Install client and server, and start the server with the default bundle (flags: ARGS="--port 50052")
 	@exec $(SERVE_VENV)/bin/polyhead-server serve $(ARGS)
 
-test: install-dev ## Install everything and run all tests (flags: ARGS="-k batcher")
+test: install-dev tritonclient ## Install everything and run all tests (flags: ARGS="-k batcher")
 	$(DEV_VENV)/bin/python -m pytest $(ARGS)
 
 lint: install-dev ## Style, types, layers and protos
@@ -48,13 +49,22 @@ install-dev: $(DEV_VENV)/.installed ## Install everything into .venv-dev
 $(SERVE_VENV)/.installed: clients/python/pyproject.toml server/pyproject.toml constraints.txt
 	@echo "installing client and server into $(SERVE_VENV) ..."
 	@tools/venv.sh $(SERVE_VENV)
-	@$(SERVE_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli]' -e server
+	@$(SERVE_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli]' -e 'server[http]'
 	@touch $@
 
 $(DEV_VENV)/.installed: $(PROJECTS) constraints.txt Makefile
 	@echo "installing everything into $(DEV_VENV) ..."
 	@tools/venv.sh $(DEV_VENV)
-	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli]' -e server -e 'training[hub]' $(DEV_TOOLS)
+	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli]' -e 'server[http]' -e 'training[hub]' $(DEV_TOOLS)
+	@touch $@
+
+tritonclient: $(TRITON_VENV)/.installed ## Install the public Triton client, which tests run, apart from all else
+
+$(TRITON_VENV)/.installed: tests/server/tritonclient-constraints.txt
+	@echo "installing tritonclient into $(TRITON_VENV) ..."
+	@tools/venv.sh $(TRITON_VENV)
+	@$(TRITON_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint tests/server/tritonclient-constraints.txt 'tritonclient[grpc,http]'
 	@touch $@
 
 clean: ## Remove environments and build outputs

@@ -11,7 +11,7 @@ import re
 import time
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import grpc
 import structlog
@@ -22,6 +22,7 @@ from polyhead_server.errors import (
     RequestError,
     UnauthenticatedError,
 )
+from polyhead_server.gateway.envoy_types import PROXY_FOR_JSON, PROXY_HEADER
 from polyhead_server.wire_errors import DETAILS_KEY, code_of, status_of
 
 if TYPE_CHECKING:
@@ -39,12 +40,37 @@ _log = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 
 
+class Wire(Protocol):
+    """What a call needs of its wire: a gRPC context has it, and so has an HTTP request's."""
+
+    def invocation_metadata(self) -> Any:
+        """Pairs of lower-case key and value that came with the call."""
+
+    async def send_initial_metadata(self, initial_metadata: Any) -> None:
+        """Send pairs of key and value ahead of the answer."""
+
+    def time_remaining(self) -> float | None:
+        """Seconds to the caller's deadline; None without one."""
+
+    def cancelled(self) -> bool:
+        """Whether the caller gave up."""
+
+    def set_code(self, code: grpc.StatusCode) -> None:
+        """Take the status of a call that failed."""
+
+    def set_details(self, details: str) -> None:
+        """Take its message."""
+
+    def set_trailing_metadata(self, trailing_metadata: Any) -> None:
+        """Take pairs of key and value to send behind the answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """One method of a service, as the metrics name it."""
 
     kind: str
-    """unary or bidi_stream."""
+    """unary or bidi_stream; http where it came over HTTP."""
     service: str
     name: str
 
@@ -77,7 +103,7 @@ class Calls:
         self._idle.set()
         self._stops: dict[object, Callable[[], object]] = {}
 
-    def open(self, context: Context, method: Method) -> Call:
+    def open(self, context: Wire, method: Method) -> Call:
         """A call, to be used with `with`."""
         return Call(self, context, method)
 
@@ -137,7 +163,7 @@ class Call:
         tokens: their tokens, for the access log.
     """
 
-    def __init__(self, calls: Calls, context: Context, method: Method) -> None:
+    def __init__(self, calls: Calls, context: Wire, method: Method) -> None:
         self._calls = calls
         self._context = context
         self._method = method
@@ -147,16 +173,44 @@ class Call:
         self.request_id = _request_id(self._metadata.get(REQUEST_ID_KEY, ""))
         self.documents = 0
         self.tokens = 0
+        self._sent_id = False
 
     async def greet(self) -> None:
-        """Send the request id, and check that the caller may call.
+        """Begin a stream: send the request id, and check that the caller may call.
+
+        A gateway that answers in JSON is not told before there is something to tell: an error that
+        comes first then still has a status of its own.
 
         Raises:
             UnauthenticatedError: the caller may not.
         """
-        await self._context.send_initial_metadata(((REQUEST_ID_KEY, self.request_id),))
+        if self._metadata.get(PROXY_HEADER) != PROXY_FOR_JSON:
+            await self._send_first()
+        self.let_in()
+
+    def let_in(self) -> None:
+        """Check that the caller may call.
+
+        Raises:
+            UnauthenticatedError: the caller may not.
+        """
         if not self._calls.lets_in(self._metadata.get("authorization", "")):
             raise UnauthenticatedError("a valid bearer token is needed")
+
+    async def send_id(self) -> None:
+        """Send the request id of a call whose answer is there.
+
+        To a gateway it goes behind the answer: as long as nothing came back, that can try the call
+        elsewhere.
+        """
+        if PROXY_HEADER in self._metadata:
+            self._context.set_trailing_metadata(((REQUEST_ID_KEY, self.request_id),))
+        else:
+            await self._send_first()
+
+    async def _send_first(self) -> None:
+        self._sent_id = True
+        await self._context.send_initial_metadata(((REQUEST_ID_KEY, self.request_id),))
 
     def deadline(self, default: float | None = None) -> float:
         """Event loop time at which the client, or else `default` seconds, puts an end to it."""
@@ -212,7 +266,10 @@ class Call:
         status = status_of(known, self.request_id)
         self._context.set_code(code_of(known))
         self._context.set_details(status.message)
-        self._context.set_trailing_metadata(((DETAILS_KEY, status.SerializeToString()),))
+        details: tuple[tuple[str, str | bytes], ...] = ((DETAILS_KEY, status.SerializeToString()),)
+        if not self._sent_id:
+            details = (*details, (REQUEST_ID_KEY, self.request_id))
+        self._context.set_trailing_metadata(details)
         return code_of(known)
 
     def _log_access(self, code: grpc.StatusCode, seconds: float) -> None:
@@ -224,6 +281,17 @@ class Call:
             tokens=self.tokens,
             seconds=round(seconds, 6),
         )
+
+
+async def refuse(context: Context) -> None:
+    """Send the status of a call that failed, if it did, and nothing before it.
+
+    gRPC puts an empty message before a status that is only set, and then no proxy would try the
+    call elsewhere, nor translate its details.
+    """
+    code = context.code()
+    if isinstance(code, grpc.StatusCode) and code is not grpc.StatusCode.OK:
+        await context.abort(code, context.details(), context.trailing_metadata())
 
 
 def told(error: BaseException) -> RequestError:

@@ -3,6 +3,8 @@
 PolyheadError
 ├── RequestError              one request cannot be answered; `wire_errors` maps each to a status
 │   ├── InvalidRequestError   the request breaks the contract: fields and reasons
+│   ├── NotFoundError         what the request names is not there
+│   ├── UnsupportedError      a method that this server does not offer
 │   ├── UnauthenticatedError  no valid token came with the request
 │   ├── QueueFullError        too much work waits: try again later
 │   ├── DeadlineExceededError the time that the caller gave ran out
@@ -54,6 +56,14 @@ class InvalidRequestError(RequestError):
     def __init__(self, violations: Sequence[Violation]) -> None:
         self.violations = tuple(violations)
         super().__init__("; ".join(f"{v.field}: {v.description}" for v in self.violations[:3]))
+
+
+class NotFoundError(RequestError):
+    """What the request names is not there."""
+
+
+class UnsupportedError(RequestError):
+    """The method is not offered."""
 
 
 class UnauthenticatedError(RequestError):

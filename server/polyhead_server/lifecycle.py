@@ -21,12 +21,18 @@ from polyhead_server.calls import Calls
 from polyhead_server.checks import Limits
 from polyhead_server.cpus import usable_cpus
 from polyhead_server.errors import StartError
+from polyhead_server.inference.answers import Inference
+from polyhead_server.inference.service import SERVICE as INFERENCE
+from polyhead_server.inference.service import InferenceService
 from polyhead_server.metrics import Metrics, MetricsPort
 from polyhead_server.model import Model
-from polyhead_server.security import bearer_tokens, tls_credentials
+from polyhead_server.security import bearer_tokens, tls_context, tls_credentials
 from polyhead_server.service import SERVICE, AnnotationService
 
 if TYPE_CHECKING:
+    import socket
+
+    from polyhead_server.inference.http_port import HttpPort
     from polyhead_server.model import Job, WindowOutput
     from polyhead_server.settings import Settings
 
@@ -49,9 +55,12 @@ class Ready:
     tasks: tuple[str, ...]
     metrics: str | None
     """URL of the metrics; None where none are served."""
+    inference: str | None = None
+    """URL of the Open Inference Protocol over HTTP; None where it is not served."""
 
     def __str__(self) -> str:
         metrics = f" metrics {self.metrics}" if self.metrics else ""
+        metrics += f" inference {self.inference}" if self.inference else ""
         heads = ",".join(self.tasks)
         return (
             f"polyhead ready on {self.address} bundle {self.bundle} {self.bundle_version} "
@@ -70,6 +79,7 @@ class Server:
         metrics: Metrics,
         metrics_port: MetricsPort | None,
         address: str,
+        http_socket: socket.socket | None = None,
     ) -> None:
         self.metrics = metrics
         self._settings = settings
@@ -85,12 +95,16 @@ class Server:
             access_log=settings.access_log,
         )
         self._annotator = Annotator(model, self._batcher, limits=_limits(settings), metrics=metrics)
+        self._inference = Inference(self._annotator)
+        self._http_socket = http_socket
+        self._http_port = None if http_socket is None else self._make_http_port()
         self.ready = Ready(
             address=address,
             bundle=model.bundle.name,
             bundle_version=model.bundle.version,
             tasks=tuple(head.name for head in model.bundle.heads),
             metrics=metrics_port.url if metrics_port else None,
+            inference=None if http_socket is None else _http_url(settings, http_socket),
         )
 
     async def serve(self) -> None:
@@ -99,12 +113,17 @@ class Server:
         service = AnnotationService(
             self._annotator, self._calls, stream_items=self._settings.stream_items
         )
-        self._grpc.add_generic_rpc_handlers((service.handlers(),))
+        inference = InferenceService(
+            self._inference, self._calls, stream_items=self._settings.stream_items
+        )
+        self._grpc.add_generic_rpc_handlers((service.handlers(), inference.handlers()))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
-        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (SERVICE, INFERENCE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._grpc)
         await self._grpc.start()
-        for name in (health.OVERALL_HEALTH, SERVICE):
+        if self._http_port is not None and self._http_socket is not None:
+            await self._http_port.open(self._http_socket, tls_context(self._settings))
+        for name in (health.OVERALL_HEALTH, SERVICE, INFERENCE):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self) -> bool:
@@ -121,18 +140,28 @@ class Server:
         await self._health.enter_graceful_shutdown()
         refusing = asyncio.create_task(self._grpc.stop(limit + _LAST_WORDS_SECONDS))
         self._calls.drain()
+        if self._http_port is not None:
+            await self._http_port.refuse()
         drained = await self._calls.idle(limit)
         await self._batcher.drain(max(0.0, end - time.monotonic()))
         await self._batcher.close()
         await self._calls.idle(_LAST_WORDS_SECONDS)
         await self._grpc.stop(None)
         await refusing
+        if self._http_port is not None:
+            await self._http_port.close()
         self._annotator.close()
         if self._metrics_port is not None:
             self._metrics_port.close()
         self._model.close()
         _log.info("stopped", drained=drained)
         return drained
+
+    def _make_http_port(self) -> HttpPort:
+        from polyhead_server.inference.http_port import HttpPort  # noqa: PLC0415 - an extra
+
+        most = self._settings.max_message_bytes
+        return HttpPort(self._inference, self._calls, most_bytes=most)
 
 
 async def start_server(settings: Settings) -> Server:
@@ -146,19 +175,23 @@ async def start_server(settings: Settings) -> Server:
     port = _bind(grpc_server, settings)
     metrics = Metrics()
     metrics_port = None
+    http_socket = None
     try:
+        http_socket = _http_socket(settings)
         if settings.metrics_port >= 0:
             metrics_port = MetricsPort(
                 metrics.registry, settings.metrics_host, settings.metrics_port
             )
         model = await asyncio.to_thread(_load, settings)
         address = f"{settings.host}:{port}"
-        server = Server(settings, grpc_server, model, metrics, metrics_port, address)
+        server = Server(settings, grpc_server, model, metrics, metrics_port, address, http_socket)
         await server.serve()
     except BaseException:
         await grpc_server.stop(None)
         if metrics_port is not None:
             metrics_port.close()
+        if http_socket is not None:
+            http_socket.close()
         raise
     _log.info("ready", **{name: getattr(server.ready, name) for name in Ready.__slots__})
     return server
@@ -219,6 +252,24 @@ def _grpc_server(settings: Settings) -> grpc.aio.Server:
             ("grpc.max_connection_age_grace_ms", grace),
         ]
     return grpc.aio.server(options=options)
+
+
+def _http_socket(settings: Settings) -> socket.socket | None:
+    """The socket of the Open Inference Protocol over HTTP; None where it is not served."""
+    if settings.inference_http_port < 0:
+        return None
+    try:
+        from polyhead_server.inference.http_port import listen  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise StartError(
+            f"inference over HTTP needs {error.name}: install polyhead-server[http]"
+        ) from None
+    return listen(settings.host, settings.inference_http_port)
+
+
+def _http_url(settings: Settings, http_socket: socket.socket) -> str:
+    scheme = "http" if settings.tls_cert is None else "https"
+    return f"{scheme}://{settings.host}:{http_socket.getsockname()[1]}"
 
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> int:

@@ -11,12 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+)
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from polyhead_server.errors import Violation
+from polyhead_server.errors import InvalidRequestError, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +42,16 @@ class Received(Generic[MessageT]):
     malformed: bool = False
     """The bytes are no message of this type at all; the message is empty."""
 
+    def sound(self) -> MessageT:
+        """The message.
+
+        Raises:
+            InvalidRequestError: its bytes were not right.
+        """
+        if self.violations:
+            raise InvalidRequestError(self.violations)
+        return self.message
+
 
 class Decoder(Generic[MessageT]):
     """Decodes messages of one type; never raises.
@@ -48,7 +62,9 @@ class Decoder(Generic[MessageT]):
 
     def __init__(self, message_type: type[MessageT]) -> None:
         self._type = message_type
-        self._twin = _twin(cast("Descriptor", message_type.DESCRIPTOR))
+        descriptor = cast("Descriptor", message_type.DESCRIPTOR)
+        self._twin = _twin(descriptor)
+        self._blobs = frozenset(_blobs(descriptor))
 
     def __call__(self, data: bytes) -> Received[MessageT]:
         """Decode one message."""
@@ -60,7 +76,7 @@ class Decoder(Generic[MessageT]):
     def _mend(self, data: bytes) -> Received[MessageT]:
         try:
             twin = self._twin.FromString(data)
-            paths = list(_blank_bad_text(twin, ""))
+            paths = list(_blank_bad_text(twin, "", self._blobs))
             message = self._type.FromString(twin.SerializeToString())
         except DecodeError:
             name = self._type.DESCRIPTOR.full_name
@@ -69,15 +85,15 @@ class Decoder(Generic[MessageT]):
         return Received(message, tuple(Violation(path, _NOT_UTF8) for path in paths))
 
 
-def _blank_bad_text(message: Message, prefix: str) -> Iterator[str]:
-    """Empty every value that is not UTF-8, and give its path."""
+def _blank_bad_text(message: Message, prefix: str, blobs: frozenset[str]) -> Iterator[str]:
+    """Empty every value that should be UTF-8 and is not, and give its path."""
     for field, value in message.ListFields():
         path = prefix + field.name
         if field.message_type is not None:
             parts = enumerate(value) if field.is_repeated else [(None, value)]
             for index, part in parts:
-                yield from _blank_bad_text(part, f"{_at(path, index)}.")
-        elif field.type == field.TYPE_BYTES:
+                yield from _blank_bad_text(part, f"{_at(path, index)}.", blobs)
+        elif field.type == field.TYPE_BYTES and field.full_name not in blobs:
             yield from _blank_bad_values(message, field.name, value, path)
 
 
@@ -108,11 +124,11 @@ def _is_utf8(value: bytes) -> bool:
 def _twin(descriptor: Descriptor) -> type[Message]:
     """The same message type with bytes for strings and numbers for enums."""
     file = FileDescriptorProto(name="twin.proto", package=descriptor.file.package, syntax="proto3")
-    for part in _reachable(descriptor, {}).values():
+    parts = (_outermost(part) for part in _reachable(descriptor, {}).values())
+    for part in {part.full_name: part for part in parts}.values():
         twin = file.message_type.add()
         part.CopyToProto(twin)
-        for field in twin.field:
-            _loosen(field)
+        _loosen_all(twin)
     pool = DescriptorPool()
     pool.Add(file)
     return GetMessageClass(pool.FindMessageTypeByName(descriptor.full_name))
@@ -125,6 +141,26 @@ def _reachable(descriptor: Descriptor, seen: dict[str, Descriptor]) -> dict[str,
             if field.message_type is not None:
                 _reachable(field.message_type, seen)
     return seen
+
+
+def _blobs(descriptor: Descriptor) -> Iterator[str]:
+    """Full names of the fields that are bytes by right."""
+    for part in _reachable(descriptor, {}).values():
+        yield from (field.full_name for field in part.fields if field.type == field.TYPE_BYTES)
+
+
+def _outermost(descriptor: Descriptor) -> Descriptor:
+    outer = descriptor.containing_type
+    return descriptor if outer is None else _outermost(outer)
+
+
+def _loosen_all(message: DescriptorProto) -> None:
+    """Loosen a message and those within it; maps become lists of entries, which read the same."""
+    message.options.ClearField("map_entry")
+    for field in message.field:
+        _loosen(field)
+    for inner in message.nested_type:
+        _loosen_all(inner)
 
 
 def _loosen(field: FieldDescriptorProto) -> None:

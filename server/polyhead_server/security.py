@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING
 
 import grpc
@@ -27,6 +28,25 @@ def tls_credentials(settings: Settings) -> grpc.ServerCredentials | None:
     return grpc.ssl_server_credentials(
         [pair], root_certificates=authorities, require_client_auth=authorities is not None
     )
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """The same for HTTP; None where TLS is not asked for.
+
+    Raises:
+        StartError: a file cannot be read or is no certificate or key.
+    """
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+        if settings.tls_client_ca is not None:
+            context.load_verify_locations(settings.tls_client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except OSError as error:
+        raise StartError(f"cannot use the TLS files: {error.strerror or error}") from None
+    return context
 
 
 def bearer_tokens(file: Path | None) -> frozenset[str] | None:

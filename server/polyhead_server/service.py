@@ -8,8 +8,7 @@ import grpc
 
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead_server import convert
-from polyhead_server.calls import Method
-from polyhead_server.errors import InvalidRequestError
+from polyhead_server.calls import Method, refuse
 from polyhead_server.received import Decoder, Received
 from polyhead_server.stream import Stream
 
@@ -44,8 +43,8 @@ class AnnotationService:
         """Annotate documents that stand or fall together."""
         with self._calls.open(context, _ANNOTATE) as call:
             call.received()
-            await call.greet()
-            request = _sound(received)
+            call.let_in()
+            request = received.sound()
             unit = convert.unit_of(request.offset_unit)
             annotated = await self._annotator.annotate(
                 [convert.source_of(document) for document in request.documents],
@@ -57,7 +56,9 @@ class AnnotationService:
                 annotated.size, lambda: convert.annotate_response(annotated, unit)
             )
             call.sent()
+            await call.send_id()
             return response
+        await refuse(context)
         return None
 
     async def annotate_stream(self, _: object, context: Context) -> None:
@@ -73,10 +74,12 @@ class AnnotationService:
         """List the tasks of the loaded bundle."""
         with self._calls.open(context, _LIST) as call:
             call.received()
-            await call.greet()
-            _sound(received)
+            call.let_in()
+            received.sound()
             call.sent()
+            await call.send_id()
             return convert.tasks_response(self._annotator.bundle, self._annotator.limits)
+        await refuse(context)
         return None
 
     def handlers(self) -> grpc.GenericRpcHandler:
@@ -101,14 +104,3 @@ class AnnotationService:
             ),
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
-
-
-def _sound(received: Received[Any]) -> Any:
-    """The message.
-
-    Raises:
-        InvalidRequestError: its bytes were not right.
-    """
-    if received.violations:
-        raise InvalidRequestError(received.violations)
-    return received.message

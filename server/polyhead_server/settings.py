@@ -33,6 +33,8 @@ class Settings:
     """Address on which Prometheus metrics are served."""
     metrics_port: int = 9_464
     """Port on which Prometheus metrics are served; 0 takes any free one, -1 serves none."""
+    inference_http_port: int = -1
+    """Port for the Open Inference Protocol over HTTP; 0 takes any free one, -1 serves none."""
     bundle: Path = DEFAULT_BUNDLE
     """Folder of the bundle to serve."""
     threads: int = 0
@@ -89,9 +91,21 @@ class Settings:
             problems.append(f"port: {self.port} is not from 0 to {_LAST_PORT}")
         if not -1 <= self.metrics_port <= _LAST_PORT:
             problems.append(f"metrics_port: {self.metrics_port} is not from -1 to {_LAST_PORT}")
-        taken = self.port == self.metrics_port and self.port > 0
-        if taken and self.host == self.metrics_host:
+        if not -1 <= self.inference_http_port <= _LAST_PORT:
+            given = self.inference_http_port
+            problems.append(f"inference_http_port: {given} is not from -1 to {_LAST_PORT}")
+        return [*problems, *self._shared_ports()]
+
+    def _shared_ports(self) -> list[str]:
+        problems = []
+        same_host = self.host == self.metrics_host
+        if self.port == self.metrics_port and self.port > 0 and same_host:
             problems.append(f"metrics_port: {self.metrics_port} is the port of the gRPC server")
+        http = self.inference_http_port
+        if http == self.port and http > 0:
+            problems.append(f"inference_http_port: {http} is the port of the gRPC server")
+        if http == self.metrics_port and http > 0 and same_host:
+            problems.append(f"inference_http_port: {http} is the port of the metrics")
         return problems
 
     def _size_problems(self) -> list[str]:

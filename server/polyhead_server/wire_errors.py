@@ -15,9 +15,11 @@ from polyhead_server.errors import (
     DrainingError,
     InternalError,
     InvalidRequestError,
+    NotFoundError,
     QueueFullError,
     RequestError,
     UnauthenticatedError,
+    UnsupportedError,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ DETAILS_KEY = "grpc-status-details-bin"
 
 CODES: dict[type[RequestError], grpc.StatusCode] = {
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
+    NotFoundError: grpc.StatusCode.NOT_FOUND,
+    UnsupportedError: grpc.StatusCode.UNIMPLEMENTED,
     UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
     QueueFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     DeadlineExceededError: grpc.StatusCode.DEADLINE_EXCEEDED,

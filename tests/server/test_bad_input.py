@@ -142,10 +142,10 @@ def test_bytes_that_are_no_message(server):
 
 
 def test_errors_carry_the_request_id(stub):
-    """The caller's request id comes back in the initial metadata and in RequestInfo."""
+    """The caller's request id comes back in the trailing metadata and in RequestInfo."""
     error = refused(stub.Annotate, request(), metadata=(("x-request-id", "my-call-1"),))
     assert details(error)[RequestInfo].request_id == "my-call-1"
-    assert dict(error.initial_metadata())["x-request-id"] == "my-call-1"
+    assert dict(error.trailing_metadata())["x-request-id"] == "my-call-1"
 
 
 @pytest.mark.parametrize("given", ["", "with blank", "x" * 129])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead.v1 import document_pb2 as doc
+from polyhead_server.inference import open_inference_pb2 as inference
 from polyhead_server.received import Decoder
 
 DECODE = Decoder(pb.AnnotateStreamRequest)
@@ -32,6 +33,23 @@ def test_bad_strings_are_named_and_emptied_and_the_rest_is_kept():
     assert received.message == stream_request("good", "", "fine")
     assert received.message.items[1].document.WhichOneof("source") == "text"
     assert not received.malformed
+
+
+def test_bytes_by_right_maps_and_inner_messages():
+    """Fields of bytes may hold any; strings within maps and inner messages are looked at."""
+    tensor = inference.ModelInferRequest.InferInputTensor(name="@@")
+    tensor.contents.bytes_contents.append(b"\xff")
+    message = inference.ModelInferRequest(inputs=[tensor], raw_input_contents=[b"\xfe"])
+    message.parameters["good"].string_param = "fine"
+    message.parameters["##"].double_param = 0.5
+    data = message.SerializeToString().replace(b"@@", b"\xff\xff").replace(b"##", b"\xff\xff")
+    received = Decoder(inference.ModelInferRequest)(data)
+    blamed = {violation.field for violation in received.violations}
+    assert "inputs[0].name" in blamed
+    assert blamed - {"inputs[0].name"} < {"parameters[0].key", "parameters[1].key"}
+    assert received.message.inputs[0].contents.bytes_contents == [b"\xff"]
+    assert received.message.raw_input_contents == [b"\xfe"]
+    assert received.message.parameters["good"].string_param == "fine"
 
 
 def test_no_message():

@@ -1,0 +1,242 @@
+"""The port that serves the Open Inference Protocol over HTTP, beside gRPC and like it.
+
+Its JSON has tensors as plain lists and a binary extension, which a gRPC transcoder cannot give; so
+the server speaks it itself, and a gateway leads /v2 here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from polyhead_server.calls import Method
+from polyhead_server.errors import DrainingError, StartError
+from polyhead_server.inference import describe
+from polyhead_server.inference.http_wire import HttpWire
+from polyhead_server.inference.json_wire import (
+    JSON_LENGTH_HEADER,
+    dump,
+    infer_request,
+    infer_response,
+    read_object,
+)
+from polyhead_server.inference.requests import wrong
+from polyhead_server.inference.service import OPEN_METHODS, SERVICE
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable
+
+    from polyhead_server.calls import Call, Calls
+    from polyhead_server.inference.answers import Inference
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+    Answer = Callable[[web.Request, Call], Awaitable[web.Response]]
+
+_JSON = "application/json"
+_BINARY = "application/octet-stream"
+_MODEL = "/v2/models/{model}"
+_VERSION = _MODEL + "/versions/{version}"
+_UNAVAILABLE = 503
+_MISSING = 404
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to an address; nobody can connect before the port is opened.
+
+    Args:
+        host: address to listen on.
+        port: port to listen on; 0 for any free one.
+
+    Raises:
+        StartError: the address cannot be had.
+    """
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(found[0], found[1])
+    except OSError as error:
+        raise StartError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(found[4])
+    except OSError as error:
+        sock.close()
+        raise StartError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return sock
+
+
+class HttpPort:
+    """Serves inference over HTTP.
+
+    Args:
+        inference: answers requests.
+        calls: opens the calls, which are counted and let in as over gRPC.
+        most_bytes: bytes in one request.
+    """
+
+    def __init__(self, inference: Inference, calls: Calls, *, most_bytes: int) -> None:
+        self._inference = inference
+        self._calls = calls
+        app = web.Application(client_max_size=most_bytes, middlewares=[_errors_as_json])
+        app.add_routes(self._routes())
+        # A handler whose caller went away is cancelled, and with it what waits for the encoder.
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+        self._site: web.SockSite | None = None
+
+    async def open(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+        """Begin to answer on a bound socket, which is closed with the port."""
+        await self._runner.setup()
+        self._site = web.SockSite(self._runner, sock, ssl_context=tls)
+        await self._site.start()
+
+    async def refuse(self) -> None:
+        """Take no new connections; those there are keep being answered."""
+        if self._site is not None:
+            await self._site.stop()
+            self._site = None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._runner.cleanup()
+
+    def _routes(self) -> list[web.RouteDef]:
+        get: dict[str, tuple[str, Answer]] = {
+            "/v2/health/live": ("ServerLive", self._live),
+            "/v2/health/ready": ("ServerReady", self._ready),
+            "/v2": ("ServerMetadata", self._server_metadata),
+            "/v2/": ("ServerMetadata", self._server_metadata),
+            "/v2/models/stats": ("ModelStatistics", self._statistics),
+        }
+        for model in (_MODEL, _VERSION):
+            get[f"{model}/ready"] = ("ModelReady", self._model_ready)
+            get[f"{model}/config"] = ("ModelConfig", self._model_config)
+            get[f"{model}/stats"] = ("ModelStatistics", self._statistics)
+            get[model] = ("ModelMetadata", self._model_metadata)
+        post: dict[str, tuple[str, Answer]] = {
+            f"{_MODEL}/infer": ("ModelInfer", self._infer),
+            f"{_VERSION}/infer": ("ModelInfer", self._infer),
+            "/v2/repository/index": ("RepositoryIndex", self._index),
+        }
+        return [
+            *(web.get(path, self._handler(*what)) for path, what in get.items()),
+            *(web.post(path, self._handler(*what)) for path, what in post.items()),
+        ]
+
+    def _handler(self, name: str, answer: Answer) -> Handler:
+        method = Method("http", SERVICE, name)
+
+        async def handle(request: web.Request) -> web.Response:
+            wire = HttpWire(request.headers)
+            response = None
+            with self._calls.open(wire, method) as call:
+                call.received()
+                await call.send_id()
+                if name not in OPEN_METHODS:
+                    call.let_in()
+                response = await answer(request, call)
+                call.sent()
+            if response is None:
+                response = web.Response(
+                    status=wire.status, body=wire.body, content_type=_JSON, headers=wire.retry
+                )
+            response.headers.update(wire.headers)
+            return response
+
+        return handle
+
+    async def _live(self, _: web.Request, __: Call) -> web.Response:
+        return _json({"live": True})
+
+    async def _ready(self, _: web.Request, __: Call) -> web.Response:
+        ready = not self._calls.draining
+        return _json({"ready": ready}, 200 if ready else _UNAVAILABLE)
+
+    async def _model_ready(self, request: web.Request, _: Call) -> web.Response:
+        name, version = _model(request)
+        self._inference.catalog.find(name, version)
+        ready = not self._calls.draining
+        return _json({"name": name, "ready": ready}, 200 if ready else _UNAVAILABLE)
+
+    async def _server_metadata(self, _: web.Request, __: Call) -> web.Response:
+        return _json(describe.server_metadata())
+
+    async def _model_metadata(self, request: web.Request, _: Call) -> web.Response:
+        return _json(describe.model_metadata(self._inference.catalog.find(*_model(request))))
+
+    async def _model_config(self, request: web.Request, _: Call) -> web.Response:
+        model = self._inference.catalog.find(*_model(request))
+        return _json(describe.model_config(model, self._inference.annotator.limits))
+
+    async def _statistics(self, request: web.Request, _: Call) -> web.Response:
+        return _json(describe.statistics(self._inference.records(*_model(request))))
+
+    async def _index(self, request: web.Request, _: Call) -> web.Response:
+        asked = read_object(await _body(request))
+        models = describe.repository_index(
+            self._inference.catalog,
+            ready=not self._calls.draining,
+            ready_only=asked.get("ready") is True,
+        )
+        return _json(models)
+
+    async def _infer(self, request: web.Request, call: Call) -> web.Response:
+        if self._calls.draining:
+            raise DrainingError("the server is shutting down")
+        deadline = call.deadline()
+        async with asyncio.timeout_at(deadline):
+            body = await _body(request)
+        work = self._inference.annotator.work
+        length = request.headers.get(JSON_LENGTH_HEADER)
+        name, version = _model(request)
+        asked = await work(len(body), lambda: infer_request(name, version, body, length))
+        answer = await self._inference.infer(asked, call, deadline=deadline)
+        content, json_length = await work(len(body), lambda: infer_response(answer, asked))
+        if json_length is None:
+            return web.Response(body=content, content_type=_JSON)
+        headers = {JSON_LENGTH_HEADER: str(json_length)}
+        return web.Response(body=content, content_type=_BINARY, headers=headers)
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What is not ours to answer has a JSON error, too, and no answer names the library."""
+    try:
+        response = await handler(request)
+    except web.HTTPException as error:
+        text = _NO_PAGE if error.status == _MISSING else error.reason
+        kept = {k: v for k, v in error.headers.items() if k == "Allow"}
+        response = _json({"error": text}, error.status)
+        response.headers.update(kept)
+    response.headers["Server"] = "polyhead"
+    return response
+
+
+_NO_PAGE = "there is nothing at this path: the Open Inference Protocol is at /v2"
+
+
+async def _body(request: web.Request) -> bytes:
+    """The body.
+
+    Raises:
+        InvalidRequestError: it does not come as its headers say, or is larger than requests may be.
+    """
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise wrong(
+            "body", f"is larger than the limit of {request.client_max_size} bytes"
+        ) from None
+    except (web.RequestPayloadError, ValueError):
+        raise wrong("body", "does not come as its headers say") from None
+
+
+def _model(request: web.Request) -> tuple[str, str]:
+    """Name and version from the path; empty where there is none."""
+    return request.match_info.get("model", ""), request.match_info.get("version", "")
+
+
+def _json(content: Any, status: int = 200) -> web.Response:
+    return web.Response(body=dump(content), status=status, content_type=_JSON)

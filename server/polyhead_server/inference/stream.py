@@ -1,0 +1,110 @@
+"""One ModelStreamInfer call: read while there is room, answer in the order of the requests."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, cast
+
+import grpc
+
+from polyhead_server.calls import told
+from polyhead_server.errors import DrainingError
+from polyhead_server.inference import open_inference_pb2 as pb
+from polyhead_server.inference.grpc_wire import infer_request, infer_response
+
+if TYPE_CHECKING:
+    from polyhead_server.calls import Call, Calls, Context
+    from polyhead_server.inference.answers import Inference
+    from polyhead_server.received import Received
+
+
+class InferStream:
+    """Answers one stream.
+
+    Args:
+        context: where messages come from and go to.
+        call: the call that it is.
+        inference: answers requests.
+        most_texts: texts that are held before reading stops.
+    """
+
+    def __init__(
+        self, context: Context, call: Call, inference: Inference, *, most_texts: int
+    ) -> None:
+        self._context = context
+        self._call = call
+        self._inference = inference
+        self._most_texts = most_texts
+        self._deadline = call.deadline(default=math.inf)
+        self._held = 0
+        self._room = asyncio.Event()
+        self._answers: asyncio.Queue[tuple[asyncio.Task[pb.ModelStreamInferResponse], int] | None]
+        self._answers = asyncio.Queue()
+        self._draining = False
+
+    async def run(self, calls: Calls) -> None:
+        """Answer until the caller has no more to ask, or the server shuts down.
+
+        Whatever was read is answered before the stream ends.
+
+        Raises:
+            DrainingError: the server is shutting down; what was not answered was not read.
+        """
+        async with asyncio.TaskGroup() as group:
+            reader = group.create_task(self._read(group))
+            with calls.on_drain(lambda: self._stop(reader)):
+                await self._write()
+        if self._draining:
+            raise DrainingError("the server is shutting down")
+
+    def _stop(self, reader: asyncio.Task[None]) -> None:
+        """Read no more, and end once everything is answered."""
+        self._draining = not reader.done()
+        reader.cancel()
+        self._answers.put_nowait(None)
+
+    async def _read(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            await self._has_room()
+            message = await self._context.read()
+            if message is grpc.aio.EOF:
+                self._answers.put_nowait(None)
+                return
+            received = cast("Received[pb.ModelInferRequest]", message)
+            self._call.received()
+            size = self._size(received.message)
+            self._held += size
+            self._answers.put_nowait((group.create_task(self._answer(received)), size))
+
+    async def _has_room(self) -> None:
+        while self._held >= self._most_texts:
+            self._room.clear()
+            await self._room.wait()
+
+    def _size(self, request: pb.ModelInferRequest) -> int:
+        """The texts that a request says it has, as far as it may have them."""
+        said = max((max(tensor.shape, default=1) for tensor in request.inputs), default=1)
+        return min(max(1, said), self._inference.annotator.limits.max_documents)
+
+    async def _write(self) -> None:
+        while (entry := await self._answers.get()) is not None:
+            answer, size = entry
+            await self._context.write(await answer)
+            self._call.sent()
+            self._held -= size
+            self._room.set()
+
+    async def _answer(
+        self, received: Received[pb.ModelInferRequest]
+    ) -> pb.ModelStreamInferResponse:
+        request = received.message
+        try:
+            answer = await self._inference.infer(
+                infer_request(received.sound()), self._call, deadline=self._deadline, patient=True
+            )
+            response = infer_response(answer, raw=bool(request.raw_input_contents))
+            return pb.ModelStreamInferResponse(infer_response=response)
+        except Exception as error:  # noqa: BLE001 - told, and logged where it is our fault
+            empty = pb.ModelInferResponse(model_name=request.model_name, id=request.id)
+            return pb.ModelStreamInferResponse(error_message=str(told(error)), infer_response=empty)
