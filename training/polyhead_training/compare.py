@@ -12,6 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from polyhead_training.config import load_config
+from polyhead_training.console import open_console
 from polyhead_training.data import load_all
 from polyhead_training.predict_engine import load_model
 from polyhead_training.prediction_counts import figure, part_counts
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 _SEED = 0
-_FILE_COLUMNS = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +237,7 @@ def _identity(bundle: Bundle) -> dict[str, str]:
 def _print_table(
     both: Both, found: Sequence[Comparison], together: Sequence[bool], samples: int
 ) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_FILE_COLUMNS)
+    console = open_console()
     for side, bundle in (("A", both.a), ("B", both.b)):
         console.print(
             f"{side}: {bundle.name} {bundle.version} ({bundle.path})", soft_wrap=True, markup=False

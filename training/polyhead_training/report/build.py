@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from polyhead_training.checkpoint import HISTORY
 from polyhead_training.config import load_config
+from polyhead_training.console import open_console
 from polyhead_training.data import load_all
 from polyhead_training.predict_engine import load_model
 from polyhead_training.predictions import SPLITS, counted_labels, measured_config, predictions
@@ -81,7 +82,7 @@ def report(bundle: Path, data: Path, out: Path, wishes: Wishes) -> None:
     found = gaps(wishes.singles, model.bundle, config, sources, judged)
     text = page(Findings(model.bundle, judged, history, found), data, texts=wishes.texts)
     out.write_text(text, encoding="utf-8")
-    Console(highlight=False).print(f"report: {out}", soft_wrap=True, markup=False)
+    open_console().print(f"report: {out}", soft_wrap=True, markup=False)
 
 
 def page(findings: Findings, data: Path, *, texts: bool) -> str:
