@@ -1,4 +1,4 @@
-"""The command line: `polyhead-server serve` and `polyhead-server inspect`."""
+"""The command line: `polyhead-server serve`, `inspect` and `gateway`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rich.table import Table
 from polyhead_server import options
 from polyhead_server.bundle import open_bundle
 from polyhead_server.errors import PolyheadError, SettingsError
+from polyhead_server.gateway.command import add_gateway
 from polyhead_server.logs import configure_logs
 
 if TYPE_CHECKING:
@@ -58,11 +59,12 @@ def _parser() -> argparse.ArgumentParser:
         "the environment variable in brackets, too; the flag counts.",
         allow_abbrev=False,
     )
-    options.add_flags(serve)
+    options.SERVE.add_flags(serve)
     serve.set_defaults(command=_serve)
     inspect = commands.add_parser("inspect", help="verify a bundle and show what is in it")
     inspect.add_argument("bundle", type=Path, help="folder of the bundle")
     inspect.set_defaults(command=_inspect)
+    add_gateway(commands)
     return parser
 
 
@@ -73,7 +75,7 @@ def _complain(problems: Sequence[str]) -> int:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
-    settings = options.read(vars(parsed), os.environ)
+    settings = options.SERVE.read(vars(parsed), os.environ)
     configure_logs(settings.log_format, settings.log_level)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         drained = runner.run(_run(settings))

@@ -7,68 +7,127 @@ import inspect
 import itertools
 import math
 import types
-from dataclasses import MISSING, fields
-from functools import cache
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from polyhead_server.errors import SettingsError
+from polyhead_server.gateway.settings import GatewaySettings
 from polyhead_server.settings import Settings
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-_PREFIX = "POLYHEAD_"
+SettingsT = TypeVar("SettingsT", Settings, GatewaySettings)
+
 _TRUTHS = {"true": True, "yes": True, "1": True, "on": True}
 _FALSEHOODS = {"false": False, "no": False, "0": False, "off": False}
 _NONE = "none"
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Give a parser one flag for each setting. Values stay strings: `read` converts them."""
-    texts = help_texts()
-    for field in fields(Settings):
-        default = "none" if field.default is None else _shown(field.default)
-        parser.add_argument(
-            _flag(field.name),
-            dest=field.name,
-            metavar=_metavar(_hints()[field.name]),
-            **_bare(_hints()[field.name]),
-            help=_escaped(f"{texts[field.name]} [{_variable(field.name)}; default {default}]"),
-        )
+@dataclass(frozen=True, slots=True)
+class Options(Generic[SettingsT]):
+    """The flags and environment variables of one command's settings."""
 
+    kind: type[SettingsT]
+    """The class of the settings."""
+    prefix: str
+    """What their environment variables begin with."""
 
-def read(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Settings:
-    """Build the settings: a flag beats the environment, which beats the default.
+    def add_flags(self, parser: argparse.ArgumentParser) -> None:
+        """Give a parser one flag for each setting. Values stay strings: `read` converts them."""
+        texts = self.help_texts()
+        hints = _hints(self.kind)
+        for field in fields(self.kind):
+            hint = hints[field.name]
+            default = _shown(field.default)
+            variable = self._variable(field.name)
+            parser.add_argument(
+                _flag(field.name),
+                dest=field.name,
+                metavar=_metavar(hint),
+                **_arity(hint),
+                help=_escaped(f"{texts[field.name]} [{variable}; default {default}]"),
+            )
 
-    Args:
-        flags: value by name of the setting; None or missing where the flag was not given.
-        environment: the process's environment.
+    def read(
+        self, flags: Mapping[str, str | Sequence[str] | None], environment: Mapping[str, str]
+    ) -> SettingsT:
+        """Build the settings: a flag beats the environment, which beats the default.
 
-    Raises:
-        SettingsError: values are wrong; all of them are reported, by flag or variable.
-    """
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    problems: list[str] = []
-    for name, hint in _hints().items():
-        origin, raw = _origin(name, flags, environment)
-        if raw is None:
-            continue
-        origins[name] = origin
+        Args:
+            flags: value by name of the setting; None or missing where the flag was not given.
+            environment: the process's environment.
+
+        Raises:
+            SettingsError: values are wrong; all of them are reported, by flag or variable.
+        """
+        values: dict[str, Any] = {}
+        origins: dict[str, str] = {}
+        problems: list[str] = []
+        for name, hint in _hints(self.kind).items():
+            origin, raw = self._origin(name, flags, environment)
+            if raw is None:
+                continue
+            origins[name] = origin
+            try:
+                values[name] = _convert(hint, raw)
+            except ValueError as error:
+                problems.append(f"{origin}: {raw!r} is not {error}")
+        return self._checked(values, origins, problems)
+
+    def help_texts(self) -> dict[str, str]:
+        """The sentence below each field of the settings, by name of the field."""
+        return _texts(self.kind)
+
+    def _checked(
+        self, values: dict[str, Any], origins: dict[str, str], problems: list[str]
+    ) -> SettingsT:
         try:
-            values[name] = _convert(hint, raw)
-        except ValueError as error:
-            problems.append(f"{origin}: {raw!r} is not {error}")
-    return _checked(values, origins, problems)
+            settings = self.kind(**values)
+        except SettingsError as error:
+            for problem in error.problems:
+                name, _, text = problem.partition(": ")
+                problems.append(f"{origins.get(name, _flag(name))}: {text}")
+            raise SettingsError(problems) from None
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+    def _origin(
+        self,
+        name: str,
+        flags: Mapping[str, str | Sequence[str] | None],
+        environment: Mapping[str, str],
+    ) -> tuple[str, str | None]:
+        given = flags.get(name)
+        if given is not None:
+            return _flag(name), given if isinstance(given, str) else ",".join(given)
+        return self._variable(name), environment.get(self._variable(name))
+
+    def _variable(self, name: str) -> str:
+        return self.prefix + name.upper()
 
 
-@cache
-def help_texts() -> dict[str, str]:
-    """The sentence below each field of the settings, by name of the field."""
-    tree = ast.parse(inspect.getsource(Settings)).body[0]
-    assert isinstance(tree, ast.ClassDef)  # noqa: S101 - that is what Settings is
+SERVE = Options(Settings, "POLYHEAD_")
+"""Options of `polyhead-server serve`."""
+GATEWAY = Options(GatewaySettings, "POLYHEAD_GATEWAY_")
+"""Options of `polyhead-server gateway`."""
+
+
+def _texts(kind: type[Any]) -> dict[str, str]:
+    tree = ast.parse(inspect.getsource(kind)).body[0]
+    assert isinstance(tree, ast.ClassDef)  # noqa: S101 - that is what settings are
     texts = {}
     for field, below in itertools.pairwise(tree.body):
         match field, below:
@@ -77,30 +136,15 @@ def help_texts() -> dict[str, str]:
     return texts
 
 
-def _checked(values: dict[str, Any], origins: dict[str, str], problems: list[str]) -> Settings:
-    try:
-        settings = Settings(**values)
-    except SettingsError as error:
-        for problem in error.problems:
-            name, _, text = problem.partition(": ")
-            problems.append(f"{origins.get(name, _flag(name))}: {text}")
-        raise SettingsError(problems) from None
-    if problems:
-        raise SettingsError(problems)
-    return settings
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
-def _origin(
-    name: str, flags: Mapping[str, str | None], environment: Mapping[str, str]
-) -> tuple[str, str | None]:
-    if flags.get(name) is not None:
-        return _flag(name), flags[name]
-    return _variable(name), environment.get(_variable(name))
-
-
-def _bare(hint: Any) -> dict[str, Any]:
-    """A switch may be given without a value, which turns it on."""
-    return {"nargs": "?", "const": "true"} if hint is bool else {}
+def _arity(hint: Any) -> dict[str, Any]:
+    """A switch may be given without a value, which turns it on; a list takes any number."""
+    if hint is bool:
+        return {"nargs": "?", "const": "true"}
+    return {"nargs": "+", "action": "extend"} if get_origin(hint) is tuple else {}
 
 
 def _escaped(text: str) -> str:
@@ -111,10 +155,6 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _variable(name: str) -> str:
-    return _PREFIX + name.upper()
-
-
 def _shown(default: object) -> str:
     if default is MISSING:
         return "required"
@@ -122,19 +162,19 @@ def _shown(default: object) -> str:
         return "true" if default else "false"
     if isinstance(default, Path):
         return "the one that comes with the server"
-    return str(default)
-
-
-@cache
-def _hints() -> dict[str, Any]:
-    return get_type_hints(Settings)
+    if isinstance(default, tuple):
+        return ",".join(map(str, default)) or _NONE
+    return _NONE if default is None else str(default)
 
 
 def _metavar(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "|".join(get_args(hint))
-    kinds = {int: "N", float: "SECONDS", bool: "true|false", str: "ADDRESS"}
-    return kinds.get(hint, "PATH")
+    if get_origin(hint) is tuple:
+        return "LIST"
+    if get_origin(hint) is types.UnionType:
+        return "PATH" if Path in get_args(hint) else "TEXT"
+    return {int: "N", float: "SECONDS", bool: "true|false", str: "ADDRESS"}.get(hint, "PATH")
 
 
 def _convert(hint: Any, raw: str) -> object:
@@ -145,8 +185,11 @@ def _convert(hint: Any, raw: str) -> object:
     """
     if get_origin(hint) is Literal:
         return _choice(get_args(hint), raw)
+    absent = raw.lower() in ("", _NONE)
+    if get_origin(hint) is tuple:
+        return () if absent else tuple(part.strip() for part in raw.split(",") if part.strip())
     if get_origin(hint) is types.UnionType:
-        return None if raw.lower() in ("", _NONE) else Path(raw)
+        return None if absent else _convert(get_args(hint)[0], raw)
     converters: dict[Any, Callable[[str], object]] = {
         int: _whole,
         float: _number,

@@ -8,38 +8,40 @@ from pathlib import Path
 
 import pytest
 
-from polyhead_server import options
 from polyhead_server.errors import SettingsError
+from polyhead_server.options import SERVE
 from polyhead_server.settings import Settings
+
+HTTP_PORT = "--inference-http-port"
 
 
 def parsed(*arguments):
     parser = argparse.ArgumentParser()
-    options.add_flags(parser)
+    SERVE.add_flags(parser)
     return vars(parser.parse_args(arguments))
 
 
 def problems(flags=(), environment=None):
     with pytest.raises(SettingsError) as caught:
-        options.read(parsed(*flags), environment or {})
+        SERVE.read(parsed(*flags), environment or {})
     return list(caught.value.problems)
 
 
 def test_defaults():
     """Without flags and environment the defaults hold."""
-    assert options.read(parsed(), {}) == Settings()
+    assert SERVE.read(parsed(), {}) == Settings()
 
 
 def test_flag_beats_environment_beats_default():
     """The same setting from both places is the flag's."""
     environment = {"POLYHEAD_MAX_DOCUMENTS": "7", "POLYHEAD_BATCH_TOKENS": "9"}
-    settings = options.read(parsed("--max-documents", "8"), environment)
+    settings = SERVE.read(parsed("--max-documents", "8"), environment)
     assert (settings.max_documents, settings.batch_tokens) == (8, 9)
 
 
 def test_every_kind_of_value():
     """Numbers, switches, choices, paths and their absence are converted."""
-    settings = options.read(
+    settings = SERVE.read(
         parsed("--access-log", "--metrics-port", "-1", "--bundle", "b", "--log-format=json"),
         {"POLYHEAD_DRAIN_SECONDS": "2.5", "POLYHEAD_TLS_CERT": "none"},
     )
@@ -54,7 +56,7 @@ def test_every_kind_of_value():
 @pytest.mark.parametrize(("word", "value"), [("true", True), ("0", False), ("No", False)])
 def test_switch_from_the_environment(word, value):
     """A switch takes the usual words."""
-    assert options.read({}, {"POLYHEAD_ACCESS_LOG": word}).access_log is value
+    assert SERVE.read({}, {"POLYHEAD_ACCESS_LOG": word}).access_log is value
 
 
 def test_all_mistakes_at_once_by_their_names():
@@ -78,6 +80,9 @@ def test_all_mistakes_at_once_by_their_names():
         (["--port", "70000"], "--port: 70000 is not from 0 to 65535"),
         (["--metrics-port", "-2"], "--metrics-port: -2 is not from -1 to 65535"),
         (["--port", "9464"], "--metrics-port: 9464 is the port of the gRPC server"),
+        (["--inference-http-port", "70000"], f"{HTTP_PORT}: 70000 is not from -1 to 65535"),
+        (["--inference-http-port", "50051"], f"{HTTP_PORT}: 50051 is the port of the gRPC server"),
+        (["--inference-http-port", "9464"], f"{HTTP_PORT}: 9464 is the port of the metrics"),
         (["--default-deadline", "0"], "--default-deadline: 0.0 is not above 0"),
         (["--drain-seconds", "nan"], "--drain-seconds: 'nan' is not a finite number"),
         (["--drain-seconds", "soon"], "--drain-seconds: 'soon' is not a number"),
@@ -103,9 +108,9 @@ def test_tls_needs_certificate_and_key(tmp_path):
 
 def test_every_setting_is_explained():
     """Each field has a sentence below it, and the help shows it with its default."""
-    assert set(options.help_texts()) == {field.name for field in fields(Settings)}
+    assert set(SERVE.help_texts()) == {field.name for field in fields(Settings)}
     parser = argparse.ArgumentParser()
-    options.add_flags(parser)
+    SERVE.add_flags(parser)
     page = " ".join(parser.format_help().split())
     assert "Documents in one request. [POLYHEAD_MAX_DOCUMENTS; default 1024]" in page
 

@@ -163,7 +163,7 @@ class StreamItem(google.protobuf.message.Message):
     """The caller's id, echoed with the outcome; at most 128 characters. Uniqueness is the caller's affair."""
     @property
     def document(self) -> polyhead.v1.document_pb2.Document:
-        """The document."""
+        """The document, which must be given."""
 
     def __init__(
         self,

@@ -31,7 +31,8 @@ class AnnotationServiceStub(object):
     Errors carry google.rpc details: BadRequest, naming the field, with INVALID_ARGUMENT; RetryInfo
     with RESOURCE_EXHAUSTED when the queue is full; RequestInfo, with the request id, on every error.
     A caller may name its request in the metadata key "x-request-id" (at most 128 visible ASCII
-    characters); the server names it otherwise, and sends the id back in the initial metadata.
+    characters); the server names it otherwise, and sends the id back in the initial metadata, or, of
+    a single call that fails, in the trailing metadata.
     """
 
     def __init__(self, channel):
@@ -63,7 +64,8 @@ class AnnotationServiceServicer(object):
     Errors carry google.rpc details: BadRequest, naming the field, with INVALID_ARGUMENT; RetryInfo
     with RESOURCE_EXHAUSTED when the queue is full; RequestInfo, with the request id, on every error.
     A caller may name its request in the metadata key "x-request-id" (at most 128 visible ASCII
-    characters); the server names it otherwise, and sends the id back in the initial metadata.
+    characters); the server names it otherwise, and sends the id back in the initial metadata, or, of
+    a single call that fails, in the trailing metadata.
     """
 
     def Annotate(self, request, context):
@@ -124,7 +126,8 @@ class AnnotationService(object):
     Errors carry google.rpc details: BadRequest, naming the field, with INVALID_ARGUMENT; RetryInfo
     with RESOURCE_EXHAUSTED when the queue is full; RequestInfo, with the request id, on every error.
     A caller may name its request in the metadata key "x-request-id" (at most 128 visible ASCII
-    characters); the server names it otherwise, and sends the id back in the initial metadata.
+    characters); the server names it otherwise, and sends the id back in the initial metadata, or, of
+    a single call that fails, in the trailing metadata.
     """
 
     @staticmethod

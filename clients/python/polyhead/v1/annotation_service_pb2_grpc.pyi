@@ -79,7 +79,8 @@ class AnnotationServiceStub(typing.Generic[_AnnotationServiceAnnotateType, _Anno
     Errors carry google.rpc details: BadRequest, naming the field, with INVALID_ARGUMENT; RetryInfo
     with RESOURCE_EXHAUSTED when the queue is full; RequestInfo, with the request id, on every error.
     A caller may name its request in the metadata key "x-request-id" (at most 128 visible ASCII
-    characters); the server names it otherwise, and sends the id back in the initial metadata.
+    characters); the server names it otherwise, and sends the id back in the initial metadata, or, of
+    a single call that fails, in the trailing metadata.
     """
 
     @typing.overload
@@ -151,7 +152,8 @@ class AnnotationServiceServicer(metaclass=abc.ABCMeta):
     Errors carry google.rpc details: BadRequest, naming the field, with INVALID_ARGUMENT; RetryInfo
     with RESOURCE_EXHAUSTED when the queue is full; RequestInfo, with the request id, on every error.
     A caller may name its request in the metadata key "x-request-id" (at most 128 visible ASCII
-    characters); the server names it otherwise, and sends the id back in the initial metadata.
+    characters); the server names it otherwise, and sends the id back in the initial metadata, or, of
+    a single call that fails, in the trailing metadata.
     """
 
     @abc.abstractmethod

@@ -1,0 +1,147 @@
+"""The servers behind the gateway: how they are found, watched, and spoken to."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from polyhead_server.gateway.envoy_types import Json, message, seconds, socket_address
+from polyhead_server.gateway.filters import CLUSTER, INFERENCE_CLUSTER
+from polyhead_server.gateway.settings import host_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from polyhead_server.gateway.settings import GatewaySettings
+
+_INFERENCE_HEALTH = "/v2/health/ready"
+_UNBOUNDED = 2**32 - 1
+_HEALTH_TIMEOUT_SECONDS = 1.0
+_PING_SECONDS = 15.0
+"""Between pings to a silent server; servers refuse more than one in 10 seconds."""
+
+
+def clusters(settings: GatewaySettings) -> Iterator[Json]:
+    """The servers' gRPC ports, and their HTTP ports where there are some."""
+    grpc = _cluster(settings, CLUSTER, settings.upstream, ["h2"])
+    grpc["health_checks"][0]["grpc_health_check"] = {}
+    grpc["typed_extension_protocol_options"] = _http2()
+    yield grpc
+    if settings.inference:
+        http = _cluster(settings, INFERENCE_CLUSTER, settings.inference, ["http/1.1"])
+        http["health_checks"][0]["http_health_check"] = {"path": _INFERENCE_HEALTH}
+        yield http
+
+
+def _cluster(
+    settings: GatewaySettings, name: str, servers: Sequence[str], protocols: Sequence[str]
+) -> Json:
+    found: Json = {
+        "name": name,
+        "type": "STATIC" if all(map(_is_ip, servers)) else "STRICT_DNS",
+        "dns_lookup_family": "V4_PREFERRED",
+        "connect_timeout": seconds(1),
+        "lb_policy": "LEAST_REQUEST",
+        # Never to servers known to be down, even where most of them are.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [_endpoint(server) for server in servers]}],
+        },
+        "health_checks": [_health_check(settings)],
+        "outlier_detection": _outliers(settings),
+        "circuit_breakers": {"thresholds": [_bounds()]},
+        "per_connection_buffer_limit_bytes": 8 << 20,
+    }
+    if settings.upstream_ca is not None:
+        found["transport_socket"] = _tls(settings, settings.upstream_ca, protocols)
+    return found
+
+
+def _is_ip(server: str) -> bool:
+    try:
+        ip_address(host_of(server))
+    except ValueError:
+        return False
+    return True
+
+
+def _endpoint(server: str) -> Json:
+    return {"endpoint": {"address": socket_address(server), "hostname": host_of(server)}}
+
+
+def _health_check(settings: GatewaySettings) -> Json:
+    interval = seconds(settings.health_seconds)
+    return {
+        "timeout": seconds(_HEALTH_TIMEOUT_SECONDS),
+        "interval": interval,
+        "no_traffic_interval": interval,
+        "unhealthy_threshold": 2,
+        "healthy_threshold": 1,
+    }
+
+
+def _outliers(settings: GatewaySettings) -> Json:
+    """Servers that answer checks but fail calls are left alone for a while."""
+    return {
+        "consecutive_gateway_failure": 3,
+        "enforcing_consecutive_gateway_failure": 100,
+        "consecutive_5xx": 10,
+        "interval": seconds(max(1.0, settings.health_seconds)),
+        "base_ejection_time": seconds(5),
+        "max_ejection_time": seconds(60),
+        "max_ejection_percent": 50,
+        "always_eject_one_host": False,
+    }
+
+
+def _bounds() -> Json:
+    """Calls are bounded by the servers, which answer at once; retries by the calls under way."""
+    return {
+        "max_connections": _UNBOUNDED,
+        "max_pending_requests": _UNBOUNDED,
+        "max_requests": _UNBOUNDED,
+        "retry_budget": {
+            "budget_percent": {"value": 50.0},
+            "min_retry_concurrency": 20,
+        },
+    }
+
+
+def _http2() -> Json:
+    options = "extensions.upstreams.http.v3.HttpProtocolOptions"
+    ping = {"interval": seconds(_PING_SECONDS), "timeout": seconds(3)}
+    http2 = {"connection_keepalive": ping}
+    return {
+        f"envoy.{options}": message(options, explicit_http_config={"http2_protocol_options": http2})
+    }
+
+
+def _tls(settings: GatewaySettings, authorities: Path, protocols: Sequence[str]) -> Json:
+    trusted: Json = {"trusted_ca": {"filename": str(authorities)}}
+    context: Json = {"alpn_protocols": protocols, "validation_context": trusted}
+    names: Json = {"auto_host_sni": True, "auto_sni_san_validation": True}
+    if settings.upstream_name is not None:
+        names = {"sni": settings.upstream_name}
+        trusted["match_typed_subject_alt_names"] = [
+            {"san_type": "DNS", "matcher": {"exact": settings.upstream_name}}
+        ]
+    if settings.upstream_cert is not None:
+        context["tls_certificates"] = [certificate(settings.upstream_cert, settings.upstream_key)]
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": message(
+            "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            common_tls_context=context,
+            **names,
+        ),
+    }
+
+
+def certificate(cert: Path, key: Path | None) -> Json:
+    """A certificate and its key, from files."""
+    return {
+        "certificate_chain": {"filename": str(cert)},
+        "private_key": {"filename": str(key)},
+    }

@@ -1,0 +1,1 @@
+"""Makes the API's descriptions from the protos."""
