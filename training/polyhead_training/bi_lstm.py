@@ -69,6 +69,8 @@ class ElmoModel(RecurrentModel):
     """Two language models of opposite direction, and a mix of their layers."""
 
     config_class = ElmoConfig
+    embedding_std = 0.05
+    """Small, since layers add to the vectors of the words: large ones foretell themselves."""
 
     def __init__(self, config: ElmoConfig) -> None:
         super().__init__(config)
