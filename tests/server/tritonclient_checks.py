@@ -1,6 +1,8 @@
 """What users do with the public tritonclient, run by its own Python beside a server of ours.
 
-    python tritonclient_checks.py GRPC_ADDRESS HTTP_ADDRESS
+    python tritonclient_checks.py GRPC_ADDRESS HTTP_ADDRESS < MESSAGES
+
+MESSAGES is a JSON object: the fields of our messages, by name.
 
 Prints one JSON object: "ok" or a traceback for each check.
 """
@@ -20,6 +22,7 @@ import tritonclient.http.aio as over_aio_http
 from tritonclient.utils import InferenceServerException
 
 GRPC, HTTP = sys.argv[1:]
+MESSAGES = json.load(sys.stdin)
 TEXTS = np.array([b"the fans won", "na\u00efve fans \U0001f600 in word".encode()], np.object_)
 LIBRARIES = {over_grpc: GRPC, over_http: HTTP}
 AIO_LIBRARIES = {over_aio_grpc: GRPC, over_aio_http: HTTP}
@@ -72,6 +75,24 @@ def check_every_output(result):
     for text, row in zip(texts, [a + b for a, b in zip(words, spans, strict=True)], strict=True):
         for entry in row:
             assert text[entry["start"] : entry["end"]] == entry["text"]
+
+
+def check_messages():
+    """Each field of ours has the number and the type that the client's has."""
+    pool = over_grpc.service_pb2.DESCRIPTOR.pool
+    for name, message in MESSAGES.items():
+        theirs = pool.FindMessageTypeByName(name).fields_by_name
+        for field, shape in message.items():
+            found = theirs[field]
+            inner = found.message_type.full_name if found.message_type else ""
+            oneof = found.containing_oneof.name if found.containing_oneof else ""
+            assert [found.number, found.type, found.is_repeated, inner, oneof] == shape, (
+                name,
+                field,
+            )
+    states = pool.FindEnumTypeByName("inference.DataType").values_by_name
+    assert (states["TYPE_INT32"].number, states["TYPE_FP32"].number) == (8, 11)
+    assert states["TYPE_STRING"].number == 13
 
 
 def check_health_and_metadata():
