@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -150,7 +150,10 @@ def _answers(
         kept = _ask(source, examples, teachers, progress)
         file.parent.mkdir(parents=True, exist_ok=True)
         fresh = file.with_name(file.name + ".new")
-        tensors = {"log_probabilities": kept.log_probabilities, "starts": kept.starts}
+        tensors: dict[str, npt.NDArray[Any]] = {
+            "log_probabilities": kept.log_probabilities,
+            "starts": kept.starts,
+        }
         save_file(tensors, fresh, metadata={"mark": mark})
         fresh.replace(file)
     return kept
@@ -187,7 +190,7 @@ def _ask(
     for number, teacher in enumerate(teachers, 1):
         said = f"{source.name} (teacher {number} of {len(teachers)})"
         answers = _ask_one(teacher, source.head, examples, partial(progress, said))
-        share = [answer / len(teachers) for answer in answers]
+        share = [answer / np.float32(len(teachers)) for answer in answers]
         rows = [a + b for a, b in zip(rows, share, strict=True)] if rows else share
     logs = np.log(np.maximum(np.concatenate(rows), _LEAST)).astype(np.float16)
     return SoftTargets(logs, np.cumsum([0, *(len(row) for row in rows)]))
