@@ -1,0 +1,131 @@
+"""Draws the study's plots and writes its tables, from results.jsonl.
+
+python training/study/plots.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("svg")
+from matplotlib import pyplot as plt
+
+HERE = Path(__file__).parent
+PLOTS = HERE / "plots"
+TASKS = {
+    "sst2": "sentiment",
+    "ag-news": "topic",
+    "uner-ewt": "entities",
+    "ud-ewt": "part of speech",
+}
+COLOURS = {"pretrained": "#2458a6", "random": "#b4492d", "recurrent": "#6a8f2f"}
+
+Row = dict[str, Any]
+
+
+def rows(part: str) -> list[Row]:
+    """The results of one part of the study."""
+    lines = (HERE / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    return [row for row in map(json.loads, lines) if row["part"] == part]
+
+
+def figure(row: Row, source: str) -> float | None:
+    """A run's figure on a source's dev part, in percent."""
+    for found in row["figures"]:
+        if found["source"] == source and found["split"] == "dev" and found["select"]:
+            return 100 * float(found["value"])
+    return None
+
+
+def table(part: str, found: list[Row], title: str) -> str:
+    """A table of a part: a line a run, a column a task."""
+    lines = [f"| {title} | " + " | ".join(TASKS.values()) + " | training |", "|---|" + "---:|" * 5]
+    for row in found:
+        cells = [figure(row, source) for source in TASKS]
+        shown = " | ".join("" if cell is None else f"{cell:.1f}" for cell in cells)
+        lines.append(f"| {row['name']} | {shown} | {row['training_seconds']:.0f} s |")
+    return f"<!-- {part} -->\n" + "\n".join(lines) + "\n"
+
+
+def draw_curves(found: list[Row]) -> None:
+    """Accuracy against training time, pretrained and random."""
+    chart, axes = plt.subplots(1, len(TASKS), figsize=(12, 3), constrained_layout=True)
+    for axis, (source, task) in zip(axes, TASKS.items(), strict=True):
+        for row in found:
+            points = [(p["seconds"], 100 * p["figures"][source]) for p in row["curve"]]
+            axis.plot(*zip(*points, strict=True), "o-", ms=3, color=COLOURS[row["name"]])
+        axis.set_title(task)
+        axis.set_xlabel("seconds of training")
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("dev figure, %")
+    chart.legend([row["name"] for row in found], loc="outside right upper")
+    chart.savefig(PLOTS / "sooner.svg")
+
+
+def draw_few(found: list[Row]) -> str:
+    """Accuracy against labelled examples, with the spread over seeds; returns the table."""
+    values: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in found:
+        name, size = row["name"].rsplit("-", 1)
+        value = figure(row, "sst2")
+        if value is not None:
+            values[name][int(size) or 6920].append(value)
+    chart, axis = plt.subplots(figsize=(6, 4), constrained_layout=True)
+    lines = ["| examples | " + " | ".join(values) + " |", "|---|" + "---:|" * len(values)]
+    for name, by_size in values.items():
+        sizes = sorted(by_size)
+        means = [mean(by_size[size]) for size in sizes]
+        spread = [_spread(by_size[size]) for size in sizes]
+        axis.errorbar(sizes, means, spread, fmt="o-", capsize=3, label=name, color=COLOURS[name])
+    for size in sorted({size for by_size in values.values() for size in by_size}):
+        cells = [_cell(by_size.get(size, [])) for by_size in values.values()]
+        lines.append(f"| {size:,} | " + " | ".join(cells) + " |")
+    axis.set_xscale("log")
+    axis.set_xlabel("labelled sentences")
+    axis.set_ylabel("SST-2 dev accuracy, %")
+    axis.grid(alpha=0.3)
+    axis.legend()
+    chart.savefig(PLOTS / "less-data.svg")
+    return "<!-- data -->\n" + "\n".join(lines) + "\n"
+
+
+def _spread(values: list[float]) -> float:
+    return stdev(values) if len(values) > 1 else 0.0
+
+
+def _cell(values: list[float]) -> str:
+    if not values:
+        return ""
+    return f"{mean(values):.1f} ± {_spread(values):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
+
+
+def draw() -> None:
+    """Draw everything and print the tables."""
+    PLOTS.mkdir(exist_ok=True)
+    mpl.rcParams["svg.hashsalt"] = "polyhead"
+    encoders = rows("encoders")
+    together = [{**row, "name": "all four together"} for row in encoders[:1]]
+    parts = [
+        table("encoders", encoders, "start"),
+        table("tasks", together + rows("tasks"), "heads"),
+    ]
+    full = [{**row, "name": "full"} for row in encoders[:1]]
+    parts.append(table("modes", full + rows("modes"), "what learns"))
+    six = [{**row, "name": "6"} for row in encoders[:1]]
+    parts.append(table("layers", rows("layers") + six, "layers"))
+    if encoders:
+        draw_curves(encoders)
+    few = rows("data")
+    if few:
+        parts.append(draw_few(few))
+    print("\n".join(parts))
+
+
+if __name__ == "__main__":
+    draw()
