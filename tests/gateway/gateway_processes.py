@@ -103,10 +103,11 @@ def ask(
     used = connection or http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    used.request(verb or ("GET" if body is None else "POST"), path, data, names)
-    response = used.getresponse()
-    received = {name.lower(): value for name, value in response.getheaders()}
-    answer = Answer(response.status, received, response.read())
-    if connection is None:
-        used.close()
-    return answer
+    try:
+        used.request(verb or ("GET" if body is None else "POST"), path, data, names)
+        response = used.getresponse()
+        received = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, received, response.read())
+    finally:
+        if connection is None:
+            used.close()

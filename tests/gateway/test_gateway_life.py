@@ -137,12 +137,16 @@ def _active(gateway):
 
 
 def _refused(netloc):
+    """Whether nobody listens any more; what waited to be let in is reset."""
     connection = http.client.HTTPConnection(netloc, timeout=PATIENCE)
     try:
         connection.connect()
+    except ConnectionResetError:
+        return False
     except ConnectionRefusedError:
         return True
-    connection.close()
+    finally:
+        connection.close()
     return False
 
 
