@@ -73,8 +73,9 @@ def test_metrics(gateway):
     assert ask(f"http://{metrics.netloc}", "/quitquitquit", b"").status == 404
 
 
-def test_a_killed_server_loses_no_call(bundle, logs):
-    """With two servers, one killed under load, every call is answered."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_lost_server_loses_no_call(bundle, logs, number):
+    """With two servers, one killed or shut down under load, every call is answered."""
     with (
         running_server(logs / "one.jsonl", bundle) as one,
         running_server(logs / "two.jsonl", bundle) as two,
@@ -97,7 +98,7 @@ def test_a_killed_server_loses_no_call(bundle, logs):
             caller.start()
         for _ in range(CALLERS * CALLS // 4):
             assert begun.acquire(timeout=PATIENCE)
-        one.process.send_signal(signal.SIGKILL)
+        one.process.send_signal(number)
         for caller in callers:
             caller.join(PATIENCE)
         assert statuses == [200] * (CALLERS * CALLS)

@@ -34,7 +34,8 @@ _HEALTH_SERVICE = "/grpc.health.v1.Health/"
 _TRANSCODED = "x-envoy-original-path"
 """The transcoder's mark."""
 _OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
-_RETRY_ON = "unavailable,connect-failure,refused-stream,reset"
+# Cancelled: so a server that shuts down answers calls that it had not begun.
+_RETRY_ON = "unavailable,cancelled,connect-failure,refused-stream,reset"
 _HTTP_RETRY_ON = "retriable-status-codes,connect-failure,refused-stream,reset"
 _ROOM_FOR_FRAMES = 65_536
 """Bytes that a message in protobuf may need beyond its JSON."""
