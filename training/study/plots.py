@@ -45,23 +45,24 @@ def figure(row: Row, source: str) -> float | None:
 
 def table(part: str, found: list[Row], title: str) -> str:
     """A table of a part: a line a run, a column a task."""
-    lines = [f"| {title} | " + " | ".join(TASKS.values()) + " | training |", "|---|" + "---:|" * 5]
+    lines = [f"| {title} | " + " | ".join(TASKS.values()) + " | CPU |", "|---|" + "---:|" * 5]
     for row in found:
         cells = [figure(row, source) for source in TASKS]
         shown = " | ".join("" if cell is None else f"{cell:.1f}" for cell in cells)
-        lines.append(f"| {row['name']} | {shown} | {row['training_seconds']:.0f} s |")
+        lines.append(f"| {row['name']} | {shown} | {row['cpu_seconds']:.0f} s |")
     return f"<!-- {part} -->\n" + "\n".join(lines) + "\n"
 
 
 def draw_curves(found: list[Row]) -> None:
-    """Accuracy against training time, pretrained and random."""
+    """Accuracy against computing time, pretrained and random."""
     chart, axes = plt.subplots(1, len(TASKS), figsize=(12, 3), constrained_layout=True)
     for axis, (source, task) in zip(axes, TASKS.items(), strict=True):
         for row in found:
-            points = [(p["seconds"], 100 * p["figures"][source]) for p in row["curve"]]
+            cost = row["cpu_seconds"] / row["steps"]
+            points = [(p["step"] * cost, 100 * p["figures"][source]) for p in row["curve"]]
             axis.plot(*zip(*points, strict=True), "o-", ms=3, color=COLOURS[row["name"]])
         axis.set_title(task)
-        axis.set_xlabel("seconds of training")
+        axis.set_xlabel("CPU seconds of training")
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("dev figure, %")
     chart.legend([row["name"] for row in found], loc="outside right upper")

@@ -30,7 +30,7 @@ def run(variant: Variant, options: argparse.Namespace) -> dict[str, object] | No
     config = place / "config.toml"
     config.write_text(variant.config(), encoding="utf-8")
     encoder = options.recurrent if variant.recurrent else options.encoder
-    start = time.monotonic()
+    start, used = time.monotonic(), time.process_time()
     arguments = ["fit", str(config), "--data", str(options.data), "--out", str(place / "bundle")]
     status = main([*arguments, "--encoder", str(encoder), "--no-export"])
     if status:
@@ -44,12 +44,9 @@ def run(variant: Variant, options: argparse.Namespace) -> dict[str, object] | No
         "name": variant.name,
         "seed": variant.seed,
         "seconds": round(time.monotonic() - start, 1),
-        "training_seconds": history[-1]["seconds"],
+        "cpu_seconds": round(time.process_time() - used, 1),
         "steps": history[-1]["step"],
-        "curve": [
-            {"step": entry["step"], "seconds": entry["seconds"], "figures": _values(entry)}
-            for entry in history
-        ],
+        "curve": [{"step": entry["step"], "figures": _values(entry)} for entry in history],
         "figures": figures,
     }
 
