@@ -17,7 +17,7 @@ from rich.progress import Progress
 from safetensors.numpy import save
 
 from polyhead_server.bundle import Figure, HeadSpec, open_bundle
-from polyhead_server.errors import BundleError, NoWordsError
+from polyhead_server.errors import BundleError
 from polyhead_server.model import Model
 from polyhead_training.add_head_data import read_head_data
 from polyhead_training.add_head_figures import Judgement, judge_head
@@ -31,7 +31,6 @@ from polyhead_training.calibration import HeadCalibration, calibrate, heated
 from polyhead_training.errors import TrainingError
 from polyhead_training.features import document_rows
 from polyhead_training.predictions import answered_part, head_of
-from polyhead_training.problems import Problems
 from polyhead_training.scored import scored, target_rows
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from polyhead_server.bundle import Bundle, Manifest
-    from polyhead_server.encoding import Document
     from polyhead_training.add_head_data import HeadData
     from polyhead_training.add_head_order import HeadOrder
     from polyhead_training.data import Example
@@ -62,6 +60,8 @@ class AddedHead:
     """Texts by part."""
     untrained: tuple[str, ...]
     """Labels without a training text."""
+    leaked: int
+    """Training texts that are among the measured ones, too, or nearly."""
     feature_seconds: float
     fit_seconds: float
     seconds: float
@@ -121,6 +121,7 @@ def add_head(order: HeadOrder) -> AddedHead:
         made.fitted,
         {part: len(getattr(data, part)) for part in _PARTS},
         tuple(data.untrained),
+        data.leaked(),
         made.feature_seconds,
         made.fit_seconds,
         time.monotonic() - start,
@@ -198,7 +199,8 @@ def _vectors(order: HeadOrder, data: HeadData, spec: HeadSpec) -> dict[str, _Vec
     model = _load(order.bundle, order.threads)
     try:
         parts = {name: getattr(data, name) for name in _PARTS}
-        documents = _documents(model, [example for part in parts.values() for example in part])
+        examples = [example for part in parts.values() for example in part]
+        documents = [model.tokenize(source_of(example)) for example in examples]
         console = Console(stderr=True)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("encoding texts", total=len(documents))
@@ -218,20 +220,6 @@ def _load(bundle: Path, threads: int) -> Model:
         return Model.load(bundle, threads=threads)
     except BundleError as error:
         raise TrainingError(str(error)) from None
-
-
-def _documents(model: Model, examples: Sequence[Example]) -> list[Document]:
-    """Tokenise all texts; those without a word are told by their lines."""
-    problems = Problems()
-    documents = []
-    for example in examples:
-        try:
-            documents.append(model.tokenize(source_of(example)))
-        except NoWordsError:
-            file, _, line = example.origin.rpartition(":")
-            problems.add(file, int(line), "the text has no word")
-    problems.raise_if_any()
-    return documents
 
 
 def _calibration(

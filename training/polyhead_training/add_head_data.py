@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from polyhead_training.add_head_order import check_labels
+from polyhead_training.data import SourceData
 from polyhead_training.data.bio import OUTSIDE
 from polyhead_training.data.conll import read_conll
 from polyhead_training.data.conllu import read_conllu
@@ -15,6 +16,7 @@ from polyhead_training.data.files import DataFile
 from polyhead_training.data.labels import LabelMap
 from polyhead_training.data.rows import read_csv, read_jsonl
 from polyhead_training.errors import TrainingError
+from polyhead_training.leakage import find_leaks
 from polyhead_training.problems import Problems
 
 if TYPE_CHECKING:
@@ -54,6 +56,11 @@ class HeadData:
         """Labels that no training text has."""
         seen = {label for example in self.train for label in _labels_of(example, self.kind)}
         return [label for label in self.labels if label not in seen]
+
+    def leaked(self) -> int:
+        """Training texts that the measured part has, too, or nearly."""
+        part = SourceData(self.train, (), self.test)
+        return sum(leak.kind != "short" for leak in find_leaks({"": part}))
 
 
 class LearnedLabels(LabelMap):

@@ -110,6 +110,7 @@ def facts_of(added: AddedHead) -> dict[str, Any]:
         "bundle": str(added.bundle),
         "texts": added.counts,
         "untrained": list(added.untrained),
+        "leaked": added.leaked,
         "figures": added.judgement.rows(),
         "label_figures": added.judgement.label_rows(),
         "calibration": asdict(added.calibration) if added.calibration else None,
@@ -142,6 +143,11 @@ def _remarks(added: AddedHead) -> list[str]:
     )
     if added.untrained:
         lines.append(f"warning: no training text has the label {', '.join(added.untrained)}")
+    if added.leaked:
+        lines.append(
+            f"warning: {added.leaked:,} training texts are among the measured ones, too, or "
+            "nearly: the figures flatter"
+        )
     counts = added.counts
     texts = (
         f"{counts['train']:,} texts to train on, {counts['dev']:,} to choose by, "

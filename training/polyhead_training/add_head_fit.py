@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from polyhead_training.scored import Floats
 
-LINEAR_PASSES, HIDDEN_PASSES = 100, 20
+LINEAR_PASSES, HIDDEN_PASSES = 50, 20
 
-_STRENGTHS = (0.3, 0.1, 0.03, 0.01, 0.003, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
+_STRENGTHS = (1000, 300, 100, 30, 10, 3, 1, 0.3)
+"""Weights of half the squared norm, beside the sum of the losses of all rows."""
 _PATIENCE = 2
 """Solutions, or passes, that may be worse on dev data than the best before the search ends."""
 _HIDDEN_PATIENCE = 4
@@ -60,7 +61,7 @@ class Fitted:
     dev_loss: float
     """Mean cross entropy on the dev rows."""
     strength: float | None
-    """Weight of half the squared norm, without a hidden layer."""
+    """Weight of half the squared norm beside the losses' sum, without a hidden layer."""
     passes: int | None
     """Passes that were best, with one."""
 
@@ -137,7 +138,7 @@ def _by_strength(layers: _Layers, vectors: Tensor, gold: Tensor, passes: int) ->
     def closure(strength: float) -> Tensor:
         layers.zero_grad()
         loss = functional.cross_entropy(layers(vectors), gold)
-        loss = loss + strength / 2 * weight.square().sum()
+        loss = loss + strength / (2 * len(gold)) * weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 

@@ -119,7 +119,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         type=_up_to(10_000),
         default=0,
         metavar="N",
-        help="passes over the training texts at most (default: 100, with a hidden layer 20)",
+        help="passes over the training texts at most (default: 50, with a hidden layer 20)",
     )
     parser.add_argument("--seed", type=_up_to(_LARGEST_SEED), default=0, metavar="N")
     parser.add_argument(
