@@ -6,7 +6,8 @@
         annotation = client.annotate("Apple's new store in Berlin opened to long queues.")
         print(annotation.classification("sentiment").label)
 
-`Client` and `AsyncClient` load gRPC when they are first named; all else here is plain Python.
+`Client`, `AsyncClient` and `HttpClient` load gRPC when they are first named; all else here is plain
+Python. `polyhead.spacy` is a spaCy component, `polyhead.pandas` annotates columns of a frame.
 `polyhead.testing` serves deterministic answers in-process, for the tests of code that calls.
 """
 
@@ -46,6 +47,7 @@ from polyhead._words import Document, Words
 if TYPE_CHECKING:
     from polyhead._aio import AsyncClient
     from polyhead._client import Client
+    from polyhead._http import HttpClient
 
 __all__ = [
     "TLS",
@@ -63,6 +65,7 @@ __all__ = [
     "Figure",
     "HeadKind",
     "Health",
+    "HttpClient",
     "InternalError",
     "InvalidArgumentError",
     "LabelScore",
@@ -89,7 +92,11 @@ __all__ = [
     "Words",
 ]
 
-_LAZY = {"Client": "polyhead._client", "AsyncClient": "polyhead._aio"}
+_LAZY = {
+    "AsyncClient": "polyhead._aio",
+    "Client": "polyhead._client",
+    "HttpClient": "polyhead._http",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from polyhead._bulk import STREAM_PATH, decode_response, encode_request
+from polyhead._calls import SyncCalls
 from polyhead._channel import connection
-from polyhead._client_stream import annotate_items
-from polyhead._options import TLS, BearerToken, ChannelOptions, OffsetUnit, RetryPolicy
-from polyhead._plans import CallOptions
-from polyhead._resume import bulk_options
-from polyhead._settings import (
-    DEFAULT_TARGET,
-    DEFAULT_TIMEOUT,
-    check_documents,
-    check_items,
-    planner,
-)
-from polyhead._steps import Method, Plan, Reply, Wait
+from polyhead._options import TLS, BearerToken, ChannelOptions, RetryPolicy
+from polyhead._settings import DEFAULT_TARGET, DEFAULT_TIMEOUT, planner
+from polyhead._steps import Method, Reply, Send
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from types import TracebackType
-
-    from polyhead._annotation import Annotation, Annotations, Outcome
-    from polyhead._bulk_items import StreamItem
-    from polyhead._bundle import Bundle, Health
-    from polyhead._words import Document
-
-T = TypeVar("T")
+    from polyhead._client_stream import StreamMethod
 
 
-class Client:
+class Client(SyncCalls):
     """Calls a polyhead server. Safe to share between threads; a context manager.
 
     Every call has a deadline, retries included, and is tried again only where that is safe: see
@@ -64,152 +47,22 @@ class Client:
         channel: ChannelOptions | None = None,
     ) -> None:
         channel = channel or ChannelOptions()
-        self._plans = planner(timeout, retry, tls, token, channel)
+        super().__init__(planner(timeout, retry, tls, token, channel))
         self._channel = _open(target, tls, channel)
         self._methods = {method: _bind(self._channel, method) for method in Method}
         self._stream = self._channel.stream_stream(STREAM_PATH, encode_request, decode_response)
-        self._closed = False
 
-    def annotate(
-        self,
-        document: Document,
-        tasks: Sequence[str] | None = None,
-        *,
-        offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
-        timeout: float | None = None,
-        request_id: str | None = None,
-    ) -> Annotation:
-        """Annotate one document.
+    def _send(self, step: Send) -> Reply:
+        message, call = self._methods[step.method].with_call(
+            step.request, timeout=step.timeout, metadata=step.metadata
+        )
+        return Reply(message, call.initial_metadata())
 
-        Args:
-            document: Raw text, or `Words`.
-            tasks: Names of tasks, as `list_tasks` gives them. None: every task of the bundle.
-            offset_unit: The unit of offsets in the result.
-            timeout: Seconds for the call, retries included. None: the client's.
-            request_id: A name for the request in the server's logs, of at most 128 visible ASCII
-                characters. None: the client makes one.
+    def _stream_method(self) -> StreamMethod:
+        return self._stream
 
-        Raises:
-            PolyheadError: There is no answer; see its subclasses.
-        """
-        options = CallOptions(tasks, offset_unit, timeout, request_id)
-        return self._run(self._plans.annotate(document, options))
-
-    def annotate_many(
-        self,
-        documents: Sequence[Document],
-        tasks: Sequence[str] | None = None,
-        *,
-        offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
-        timeout: float | None = None,
-        request_id: str | None = None,
-    ) -> Annotations:
-        """Annotate documents in one request, which succeeds or fails as a whole.
-
-        The server bounds a request: see `Bundle.limits`. For any number use `annotate_stream`.
-        Arguments and errors are those of `annotate`.
-        """
-        options = CallOptions(tasks, offset_unit, timeout, request_id)
-        return self._run(self._plans.annotate_many(check_documents(documents), options))
-
-    def annotate_stream(
-        self,
-        items: Iterable[StreamItem],
-        tasks: Sequence[str] | None = None,
-        *,
-        ordered: bool = False,
-        offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
-        timeout: float | None = None,
-        request_id: str | None = None,
-    ) -> Iterator[Outcome]:
-        """Annotate any number of documents, lazily: an endless input takes bounded memory.
-
-        Items are taken from the input in the caller's thread, batched, and kept on their way in
-        bounded number. A stream that breaks is opened again and what was unanswered is sent
-        again; no item is lost or given twice.
-
-        Args:
-            items: Documents, or pairs of an id and a document. Ids need not be unique.
-            tasks: As in `annotate`.
-            ordered: Give outcomes in the order of the input rather than as they come.
-            offset_unit: As in `annotate`.
-            timeout: Seconds for which the server may stay silent while an answer is due.
-                None: the client's.
-            request_id: As in `annotate`, for the stream as a whole.
-
-        Returns:
-            An outcome per item: its annotation, or its own error. Closing it ends the stream.
-
-        Raises:
-            PolyheadError: From the iterator, when the stream as a whole failed; items that had
-                no outcome by then were not answered.
-        """
-        self._check_open()
-        options = CallOptions(tasks, offset_unit, timeout, request_id)
-        bulk = bulk_options(self._plans, options, ordered=ordered)
-        return annotate_items(self, self._plans, self._stream, check_items(items), bulk)
-
-    def list_tasks(self, *, timeout: float | None = None) -> Bundle:
-        """Ask for the bundle, its tasks and the server's limits; raises as `annotate` does."""
-        return self._run(self._plans.list_tasks(timeout))
-
-    def health(self, *, timeout: float | None = None) -> Health:
-        """Ask once whether the server takes calls.
-
-        Raises:
-            UnavailableError: It cannot be reached.
-            DeadlineExceededError: It does not answer.
-        """
-        return self._run(self._plans.health(timeout))
-
-    def wait_ready(self, timeout: float | None = None) -> None:
-        """Wait until the server takes calls.
-
-        Raises:
-            DeadlineExceededError: It does not in this time, in seconds.
-        """
-        self._run(self._plans.wait_ready(timeout))
-
-    def close(self) -> None:
-        """Close the connection; calls that run fail as cancelled. May be called again."""
-        self._closed = True
+    def _hang_up(self) -> None:
         self._channel.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise RuntimeError("the client is closed")
-
-    def _run(self, plan: Plan[T]) -> T:
-        self._check_open()
-        answer: Reply | None = None
-        failure: grpc.RpcError | None = None
-        while True:
-            try:
-                step = plan.throw(failure) if failure is not None else plan.send(answer)
-            except StopIteration as stop:
-                return stop.value  # type: ignore[no-any-return]
-            answer = failure = None
-            if isinstance(step, Wait):
-                time.sleep(step.seconds)
-                continue
-            try:
-                message, call = self._methods[step.method].with_call(
-                    step.request, timeout=step.timeout, metadata=step.metadata
-                )
-                answer = Reply(message, call.initial_metadata())
-            except grpc.RpcError as error:
-                failure = error
 
 
 def _open(target: str, tls: TLS | None, channel: ChannelOptions) -> grpc.Channel:

@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 
@@ -24,11 +24,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from polyhead._annotation import Outcome
-    from polyhead._client import Client
+    from polyhead._calls import SyncCalls
     from polyhead._plans import Planner
     from polyhead.v1.annotation_service_pb2 import AnnotateStreamRequest, AnnotateStreamResponse
 
-Method: TypeAlias = "grpc.StreamStreamMultiCallable[Any, AnnotateStreamResponse]"
+
+class StreamCall(Protocol):
+    """An open stream, as grpc has it."""
+
+    def __iter__(self) -> Iterator[AnnotateStreamResponse]:
+        """Give the answers; raises grpc.RpcError."""
+
+    def cancel(self) -> Any:
+        """Give it up."""
+
+
+class StreamMethod(Protocol):
+    """Opens a stream, as grpc does."""
+
+    def __call__(
+        self,
+        request_iterator: Iterator[AnnotateStreamRequest],
+        *,
+        metadata: tuple[tuple[str, str], ...],
+    ) -> StreamCall:
+        """Open a stream that sends these messages."""
+
 
 _GOODBYE_SECONDS = 5.0
 
@@ -53,7 +74,7 @@ class _Ended:
 class _Call:
     """One open stream."""
 
-    def __init__(self, method: Method, metadata: tuple[tuple[str, str], ...]) -> None:
+    def __init__(self, method: StreamMethod, metadata: tuple[tuple[str, str], ...]) -> None:
         self._outbox: queue.SimpleQueue[AnnotateStreamRequest | None] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[AnnotateStreamResponse | _Ended] = queue.SimpleQueue()
         self._call = method(iter(self._outbox.get, None), metadata=metadata)
@@ -95,9 +116,9 @@ class _Call:
 
 
 def annotate_items(
-    client: Client,
+    client: SyncCalls,
     plans: Planner,
-    method: Method,
+    method: StreamMethod,
     items: Iterable[StreamItem],
     options: BulkOptions,
 ) -> Iterator[Outcome]:
@@ -114,7 +135,9 @@ def annotate_items(
 class _Run:
     """One bulk stream, over as many calls as it takes."""
 
-    def __init__(self, plans: Planner, method: Method, bulk: Bulk, options: BulkOptions) -> None:
+    def __init__(
+        self, plans: Planner, method: StreamMethod, bulk: Bulk, options: BulkOptions
+    ) -> None:
         self._method = method
         self._metadata = plans.call_metadata(options.request_id)
         self._bulk = bulk

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 
 REQUEST_ID_KEY = "x-request-id"
-_DETAILS_KEY = "grpc-status-details-bin"
+DETAILS_KEY = "grpc-status-details-bin"
 _NAME_OF_NUMBER = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
@@ -81,7 +81,7 @@ def _build(code: str, message: str, details: _Details, request_id: str) -> Polyh
 
 def _status_of(metadata: Metadata | None) -> Status:
     for name, value in metadata or ():
-        if name == _DETAILS_KEY and isinstance(value, bytes):
+        if name == DETAILS_KEY and isinstance(value, bytes):
             try:
                 return Status.FromString(value)
             except DecodeError:  # a proxy's own idea of details: the code and message still hold

@@ -1,0 +1,348 @@
+"""The HTTP client against a real gateway: what it gives is what the gRPC client gives."""
+
+import itertools
+import queue
+import socket
+import ssl
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from gateway_processes import running_gateway
+
+from polyhead import (
+    BearerToken,
+    CallCancelledError,
+    Client,
+    DeadlineExceededError,
+    Health,
+    HttpClient,
+    InternalError,
+    InvalidArgumentError,
+    OverloadedError,
+    PermissionDeniedError,
+    RetryPolicy,
+    UnauthenticatedError,
+    UnavailableError,
+    UnexpectedStatusError,
+    UnimplementedError,
+    Words,
+)
+from polyhead.testing import serve
+
+CERTS = Path(__file__).parent / "certs"
+QUICK = RetryPolicy(max_attempts=4, initial_backoff=0.001, max_backoff=0.002)
+TEXT = "Apple opened 😀 a store in Berlin, and the fans loved it."
+
+
+@pytest.fixture(scope="module")
+def behind():
+    """The service behind the gateway."""
+    with serve() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def url(behind, tmp_path_factory):
+    """A real gateway before the service; its bodies are bounded."""
+    log = tmp_path_factory.mktemp("gateway") / "log.jsonl"
+    options = ("--max-request-bytes=20000", "--retries=0")
+    with running_gateway(log, SimpleNamespace(address=behind.address), options=options) as gateway:
+        yield gateway.address
+
+
+@pytest.fixture
+def client(url):
+    with HttpClient(url, retry=QUICK) as made:
+        yield made
+
+
+@pytest.fixture
+def direct(behind):
+    with Client(behind.address, retry=QUICK) as made:
+        yield made
+
+
+@contextmanager
+def answering(*answers):
+    """A server that gives fixed bytes, one answer a request, each on a new connection if None."""
+    requests = queue.SimpleQueue()
+    listener = socket.create_server(("127.0.0.1", 0))
+    host, port = listener.getsockname()
+
+    def work():
+        rest = iter(answers)
+        answer = next(rest, None)
+        while answer is not None:
+            link, _ = listener.accept()
+            with link:
+                while answer is not None and (request := link.recv(65536)):
+                    requests.put(request)
+                    link.sendall(answer)
+                    answer = next(rest, None)
+                    if answer is CLOSE:
+                        answer = next(rest, None)
+                        break
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield SimpleNamespace(url=f"http://{host}:{port}", requests=requests)
+    finally:
+        thread.join(10)
+        listener.close()
+
+
+CLOSE = b""
+TASKS = b'{"bundleName": "b", "bundleVersion": "1", "limits": {"maxDocuments": 4, "later": 1}}'
+
+
+def reply(body, status="200 OK", *headers):
+    head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers])
+    return head.encode() + b"\r\n\r\n" + body
+
+
+@pytest.mark.parametrize("unit", ["code_point", "utf8_byte", "utf16"])
+def test_the_same_results(client, direct, unit):
+    """Documents, words, tasks and offset units give the very results of gRPC."""
+    assert client.annotate(TEXT, offset_unit=unit) == direct.annotate(TEXT, offset_unit=unit)
+    documents = [TEXT, Words(["New York", "😀", "wins"])]
+    many = client.annotate_many(documents, ["pos", "topic"], offset_unit=unit)
+    assert many == direct.annotate_many(documents, ["pos", "topic"], offset_unit=unit)
+    assert many.info.offset_unit == unit
+    assert many.info.bundle_version == "testing-1"
+    assert many.info.timings.encode > 0
+
+
+def test_tasks_and_health(client, direct):
+    """The bundle, its limits and the server's health are the same."""
+    assert client.list_tasks() == direct.list_tasks()
+    client.wait_ready(timeout=10)
+    assert client.health() is Health.SERVING
+
+
+def test_request_ids(client, behind):
+    """The caller's request id reaches the server, and is that of the answer."""
+    assert client.annotate("x", ["topic"], request_id="mine-1").info.request_id == "mine-1"
+    assert behind.calls[-1].metadata["x-request-id"] == "mine-1"
+
+
+def test_a_stream(client, direct):
+    """Bulk work of any length gives the same outcomes in order, errors of items included."""
+    items = [f"text {number} in Berlin {'so ' * (number % 40)}" for number in range(700)]
+    items[100], items[333], items[350] = " ", "", Words([])
+    found = list(client.annotate_stream(items, ["topic", "entities"], ordered=True))
+    wanted = list(direct.annotate_stream(items, ["topic", "entities"], ordered=True))
+    assert [outcome.annotation for outcome in found] == [o.annotation for o in wanted]
+    errors = [str(outcome.error) for outcome in found if outcome.error]
+    assert errors == [str(outcome.error) for outcome in wanted if outcome.error]
+    assert len(errors) == 3
+    assert sorted(outcome.index for outcome in client.annotate_stream(items, ["topic"])) == list(
+        range(700)
+    )
+
+
+def test_an_endless_stream_can_be_left(client):
+    """A stream is lazy, and leaving it ends it."""
+    outcomes = client.annotate_stream((f"text {n}" for n in itertools.count()), ["topic"])
+    assert len(list(itertools.islice(outcomes, 300))) == 300
+    outcomes.close()
+
+
+def test_a_stream_over_a_gateway_with_small_bodies(client):
+    """Messages larger than the gateway takes are split; an item that is too large fails alone."""
+    items = ["word " * 1000] * 30 + ["long " * 5000] + ["word " * 1000]
+    outcomes = list(client.annotate_stream(items, ["topic"], ordered=True))
+    assert [outcome.error is None for outcome in outcomes] == [True] * 30 + [False, True]
+    assert isinstance(outcomes[30].error, OverloadedError)
+
+
+def test_errors_have_their_details(client):
+    """google.rpc.Status in JSON becomes the same error as over gRPC."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        client.annotate_many(["fine", " "], request_id="bad-1")
+    assert caught.value.violations[0].field == "documents[1].text"
+    assert caught.value.request_id == "bad-1"
+    with pytest.raises(InvalidArgumentError, match="no such task: 'nope'"):
+        client.annotate("x", ["nope"])
+    with pytest.raises(InvalidArgumentError, match="no such task: 'nope'"):
+        list(client.annotate_stream(["x"], ["nope"]))
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("UNAUTHENTICATED", UnauthenticatedError),
+        ("PERMISSION_DENIED", PermissionDeniedError),
+        ("RESOURCE_EXHAUSTED", OverloadedError),
+        ("UNIMPLEMENTED", UnimplementedError),
+        ("INTERNAL", InternalError),
+        ("ABORTED", UnexpectedStatusError),
+    ],
+)
+def test_every_status(client, behind, code, error):
+    """Each status code is its own class, of single calls and of streams, and is not retried."""
+    for call in (client.annotate, lambda text: list(client.annotate_stream([text]))):
+        behind.fail(1, code, "said so")
+        before = len([c for c in behind.calls if c.method != "ListTasks"])
+        with pytest.raises(error, match="said so"):
+            call("x")
+        assert len([c for c in behind.calls if c.method != "ListTasks"]) == before + 1
+
+
+def test_what_can_pass_is_tried_again(client, behind):
+    """Retries are those of the gRPC client, of single calls and of streams."""
+    behind.fail(2, "UNAVAILABLE")
+    behind.fail(1, "RESOURCE_EXHAUSTED", retry_after=0.01)
+    assert client.annotate("I love it").classification("sentiment").label == "positive"
+    behind.fail(2, "UNAVAILABLE", method="AnnotateStream")
+    texts = [f"text {number}" for number in range(300)]
+    outcomes = client.annotate_stream(texts, ["topic"], ordered=True)
+    assert [outcome.index for outcome in outcomes if outcome.annotation] == list(range(300))
+
+
+def test_deadlines(client, behind):
+    """A call ends in time, and its server is told when."""
+    with behind.hold(), pytest.raises(DeadlineExceededError):
+        client.annotate("x", timeout=0.1)
+    assert behind.calls[-1].seconds_left <= 0.1
+    with behind.hold(), pytest.raises(DeadlineExceededError, match=r"no answer for 0\.1 seconds"):
+        list(client.annotate_stream(["x"], timeout=0.1))
+
+
+def test_threads_share_a_client(client):
+    """Calls from many threads at once do not disturb each other."""
+    found = {}
+
+    def work(number):
+        found[number] = client.annotate(f"{number} loves Berlin", ["pos"]).tagging("pos")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(found[number].words[0].text == str(number) for number in range(12))
+
+
+def test_closing(url, behind):
+    """Closing fails the calls that run as cancelled; a closed client refuses to call."""
+    client = HttpClient(url)
+    failed = queue.SimpleQueue()
+
+    def work():
+        try:
+            client.annotate("x")
+        except CallCancelledError as error:
+            failed.put(error)
+
+    thread = threading.Thread(target=work)
+    with behind.hold():
+        thread.start()
+        behind.wait_held()
+        client.close()
+        thread.join(10)
+    assert failed.get(timeout=10).code == "CANCELLED"
+    with pytest.raises(RuntimeError, match="closed"):
+        client.annotate("x")
+
+
+def test_a_place_where_nothing_is(client, url):
+    """What is no API says what it is."""
+    with HttpClient(f"{url}/elsewhere", retry=QUICK) as lost, pytest.raises(UnexpectedStatusError):
+        lost.annotate("x")
+    with HttpClient("http://127.0.0.1:1", retry=QUICK) as nobody:
+        with pytest.raises(UnavailableError, match="refused"):
+            nobody.annotate("x")
+        with pytest.raises(DeadlineExceededError, match="not ready"):
+            nobody.wait_ready(timeout=0.01)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (reply(b"<html>"), InternalError, "not that of a polyhead gateway"),
+        (reply(b"<html>", "404 Not Found"), UnimplementedError, "HTTP 404 Not Found"),
+        (reply(b"", "302 Found"), InternalError, "HTTP 302 Found"),
+        (reply(b'{"code": 99}', "500 Oh"), InternalError, "UNKNOWN"),
+        (
+            reply(b'{"code": 7, "message": "m", "details": [{"@type": "x/y"}, 1]}', "403 No"),
+            PermissionDeniedError,
+            "m",
+        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nearly", UnavailableError, "ended early"),
+        (b"nonsense\r\n\r\n", UnavailableError, "nonsense"),
+    ],
+)
+def test_other_servers(answer, error, message):
+    """Answers of whatever else may be at a URL become errors, never exceptions of a library."""
+    with (
+        answering(answer) as server,
+        HttpClient(server.url, retry=RetryPolicy(max_attempts=1)) as client,
+        pytest.raises(error, match=message),
+    ):
+        client.list_tasks()
+
+
+def test_a_header_says_when_to_come_back():
+    """A proxy's Retry-After is heeded where its answer has no details."""
+    full = reply(b"", "429 Slow Down", "Retry-After: 0.01")
+    dated = reply(b"", "429 Slow Down", "Retry-After: Wed, 21 Oct 2026 07:28:00 GMT")
+    with answering(full, reply(TASKS), dated) as server, HttpClient(server.url) as client:
+        assert client.list_tasks().limits.max_documents == 4
+        with pytest.raises(OverloadedError) as caught:
+            client.list_tasks()
+        assert caught.value.retry_after is None
+
+
+def test_a_kept_connection_that_was_closed_is_replaced():
+    """A server that closes idle connections costs nobody a call, nor a retry."""
+    once = RetryPolicy(max_attempts=1)
+    with (
+        answering(reply(TASKS), CLOSE, reply(TASKS)) as server,
+        HttpClient(server.url + "/under/", retry=once, headers={"x-api-key": "k"}) as client,
+    ):
+        for _ in range(2):
+            assert client.list_tasks().version == "1"
+            request = server.requests.get(timeout=10)
+            assert request.startswith(b"GET /under/v1/tasks HTTP/1.1\r\n")
+            assert b"x-api-key: k" in request
+
+
+def test_tokens_travel_over_https_only():
+    """A token is refused over http unless allowed, and sent where it is."""
+    with pytest.raises(ValueError, match="needs TLS"):
+        HttpClient("http://localhost:1", token="t0ken")  # noqa: S106 - of this test
+    HttpClient("https://localhost:1", token="t0ken").close()  # noqa: S106 - as above
+    token = BearerToken("t0ken", allow_insecure=True)
+    with answering(reply(TASKS)) as server, HttpClient(server.url, token=token) as client:
+        client.list_tasks()
+        assert b"authorization: Bearer t0ken\r\n" in server.requests.get(timeout=10)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["localhost:8080", "ftp://x", "http://", "http://a:b@c", "http://a?b"]
+)
+def test_urls(wrong):
+    """What is no plain URL is refused at once."""
+    with pytest.raises(ValueError, match="URL"):
+        HttpClient(wrong)
+
+
+def test_https(tmp_path, behind):
+    """TLS is checked against the authorities given."""
+    log = tmp_path / "log.jsonl"
+    options = ("--tls-cert", CERTS / "certificate.pem", "--tls-key", CERTS / "key.pem")
+    behind_it = SimpleNamespace(address=behind.address)
+    with running_gateway(log, behind_it, options=options) as gateway:
+        url = gateway.address.replace("127.0.0.1", "localhost")
+        trusting = ssl.create_default_context(cafile=CERTS / "certificate.pem")
+        with HttpClient(url, tls=trusting) as client:
+            assert client.annotate("I love it").classification("sentiment").label == "positive"
+        with (
+            HttpClient(url, retry=QUICK) as wary,
+            pytest.raises(UnavailableError, match="CERTIFICATE_VERIFY_FAILED"),
+        ):
+            wary.annotate("x")
