@@ -1,0 +1,3 @@
+"""The key that the guarded gateway asks for."""
+
+API_KEY = "open-sesame-open-sesame"
