@@ -1,6 +1,7 @@
 """The HTTP client against a real gateway: what it gives is what the gRPC client gives."""
 
 import itertools
+import json
 import queue
 import socket
 import ssl
@@ -30,6 +31,7 @@ from polyhead import (
     UnimplementedError,
     Words,
 )
+from polyhead._cli._run import run
 from polyhead.testing import serve
 
 CERTS = Path(__file__).parent / "certs"
@@ -346,3 +348,37 @@ def test_https(tmp_path, behind):
             pytest.raises(UnavailableError, match="CERTIFICATE_VERIFY_FAILED"),
         ):
             wary.annotate("x")
+
+
+def test_the_command(url, direct, capfd, monkeypatch, tmp_path):
+    """The command `polyhead` calls a gateway where it is given a URL."""
+    for name in ("POLYHEAD_TOKEN", "POLYHEAD_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    table, errors = tmp_path / "in.csv", tmp_path / "bad.jsonl"
+    table.write_text("text\n" + '"I love Berlin"\n" "\n' * 200)
+    output = ["--output", str(tmp_path / "out.jsonl"), "--errors", str(errors)]
+    assert run(["annotate", str(table), "--url", url, *output]) == 1
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    wanted = direct.annotate("I love Berlin").to_dict()["results"]
+    assert [row.get("results") for row in rows] == [wanted, None] * 200
+    assert (
+        json.loads(errors.read_text().splitlines()[0])["message"] == "must hold at least one word"
+    )
+    assert run(["health", "--url", url]) == 0
+    assert run(["tasks", "--url", url]) == 0
+    assert capfd.readouterr().out.startswith(f"{url} is serving\nbundle testing testing-1")
+    assert run(["annotate", "x", "--url", "http://127.0.0.1:1"]) == 3
+    assert run(["annotate", "x", "--url", "nowhere"]) == 2
+    assert run(["annotate", "x", "--url", url, "--tls"]) == 2
+    complaints = capfd.readouterr().err.splitlines()
+    assert complaints[0].startswith("polyhead: no server can be reached at http://127.0.0.1:1: ")
+    assert "URL" in complaints[1]
+    assert "https://" in complaints[2]
+
+
+def test_the_command_sends_its_api_key(monkeypatch, capfd):
+    """POLYHEAD_API_KEY goes to the gateway as the header that it asks for."""
+    monkeypatch.setenv("POLYHEAD_API_KEY", "k3y")
+    with answering(reply(TASKS)) as server:
+        assert run(["tasks", "--url", server.url]) == 0
+        assert b"x-api-key: k3y\r\n" in server.requests.get(timeout=10)

@@ -6,6 +6,7 @@ stream reads answers, because grpc offers no other way to look whether one is th
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -52,6 +53,7 @@ class StreamMethod(Protocol):
 
 
 _GOODBYE_SECONDS = 5.0
+_SLICE_SECONDS = 0.2
 
 
 class PolledSource(ABC, Iterator[StreamItem]):
@@ -85,8 +87,19 @@ class _Call:
         self._outbox.put(request)
 
     def next_event(self, timeout: float | None) -> AnnotateStreamResponse | _Ended:
-        """Wait for an answer or the end; raises queue.Empty when the time is up."""
-        return self._events.get(timeout=timeout)
+        """Wait for an answer or the end; raises queue.Empty when the time is up.
+
+        It waits in slices, as grpc does: a signal that comes just before a wait would be handled
+        only behind it, and Ctrl-C might seem to do nothing.
+        """
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            left = end - time.monotonic()
+            try:
+                return self._events.get(timeout=max(0.0, min(_SLICE_SECONDS, left)))
+            except queue.Empty:
+                if left <= _SLICE_SECONDS:
+                    raise
 
     def poll(self) -> AnnotateStreamResponse | _Ended | None:
         try:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polyhead import (
-    Annotation,
-    Client,
-    Document,
-    InvalidArgumentError,
-    Outcome,
-    PolyheadError,
-    Words,
+from polyhead import Annotation, InvalidArgumentError, Outcome, Words
+from polyhead._cli._bulk_source import outcomes
+from polyhead._cli._files import annotate_files
+from polyhead._cli._inputs import (
+    PARQUET,
+    STDIN,
+    SUFFIXES,
+    Entries,
+    Entry,
+    Item,
+    UsageError,
+    columns_of,
+    form_of,
+    pick_column,
+    total_bytes,
 )
-from polyhead._cli._inputs import STDIN, Entries, Entry, UnreadableError, total_bytes
+from polyhead._cli._outputs import ErrorFile, failure_of, need_parquet
 from polyhead._cli._progress import Progress
-from polyhead._cli._terminal import complain
 from polyhead._cli._view import View
-from polyhead._client_stream import PolledSource
 
 if TYPE_CHECKING:
     import argparse
@@ -28,9 +34,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-
-class UsageError(Exception):
-    """The command cannot be done as it was given."""
+    from polyhead._calls import SyncCalls
 
 
 @dataclass(slots=True)
@@ -47,54 +51,88 @@ class Tally:
     failed: int = 0
     server_failed: bool = False
 
-    def report(self, error: UnreadableError) -> None:
-        """Count a document that cannot be read, and say so."""
+    def count_failure(self, outcome: Outcome) -> None:
+        """Count a document that could not be annotated."""
         self.failed += 1
-        complain(str(error))
-
-    def report_outcome(self, entry: Entry, error: PolyheadError) -> None:
-        """Count a document that the server or the client refused, and say so."""
-        self.failed += 1
-        self.server_failed |= not isinstance(error, InvalidArgumentError)
-        complain(f"{entry.place}: {_reason(error)}" if entry.place else _reason(error))
+        self.server_failed |= not isinstance(outcome.error, InvalidArgumentError)
 
 
-def annotate(client: Client, options: argparse.Namespace, console: Console) -> Tally:
-    """Annotate what the options name, printing each result as it comes.
+def annotate(client: SyncCalls, options: argparse.Namespace, console: Console) -> Tally:
+    """Annotate what the options name, into a file or printing each result as it comes.
 
     Raises:
-        UsageError: There is nothing to annotate, or no such task.
+        UsageError: There is nothing to annotate, no such task, or something else is wrong with
+            what was asked for.
         PolyheadError: The server is out of reach, or fails as a whole.
     """
+    texts, paths = _sort(options)
+    if options.output is not None:
+        if texts:
+            raise UsageError("--output is for files and standard input, not for a TEXT")
+        _check_tasks(client, options.tasks)
+        failed = annotate_files(client, options, paths, console)
+        return Tally(done=1, failed=failed)
+    if options.resume or options.overwrite:
+        raise UsageError("--resume and --overwrite go with --output")
+    _check_files(options, paths)
     _check_tasks(client, options.tasks)
-    tally = Tally()
-    texts = [text for text in options.text if text != STDIN]
-    paths = _paths(options, texts)
-    view = View(console)
+    return _print_all(client, options, texts, paths, console)
+
+
+def _print_all(
+    client: SyncCalls,
+    options: argparse.Namespace,
+    texts: list[str],
+    paths: list[str],
+    console: Console,
+) -> Tally:
+    tally, view = Tally(), View(console)
+    errors = ErrorFile(options.errors)
     with Progress(total_bytes(paths), console) as progress:
-        for entry, outcome in _outcomes(client, options, texts, paths, tally):
-            progress.advance(entry.bytes)
-            if outcome.annotation is not None:
+        for row, (item, outcome) in enumerate(_outcomes(client, options, texts, paths), start=1):
+            progress.advance(item.bytes)
+            if outcome.annotation is None:
+                tally.count_failure(outcome)
+                errors.add(row, item.place, *failure_of(item, outcome))
+            elif isinstance(item, Entry):
                 tally.done += 1
                 if options.json:
-                    _print_json(entry, outcome.annotation)
+                    _print_json(item, outcome.annotation)
                 else:
-                    view.show(entry, outcome.annotation)
-            elif outcome.error is not None:
-                tally.report_outcome(entry, outcome.error)
+                    view.show(item, outcome.annotation)
+    errors.close()
     return tally
 
 
-def _paths(options: argparse.Namespace, texts: list[str]) -> list[str]:
-    paths = list(options.file)
+def _sort(options: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Tell texts from files."""
+    texts, paths = [], list(options.file)
+    for argument in options.text:
+        if argument != STDIN and not _names_file(argument):
+            texts.append(argument)
+        elif argument != STDIN:
+            paths.append(argument)
     if STDIN in options.text or (not texts and not paths and not sys.stdin.isatty()):
         paths.append(STDIN)
     if not texts and not paths:
-        raise UsageError("nothing to annotate: give a TEXT, --file PATH, or pipe text in")
-    return paths
+        raise UsageError("nothing to annotate: give a TEXT, a FILE, or pipe text in")
+    return texts, paths
 
 
-def _check_tasks(client: Client, names: list[str] | None) -> None:
+def _names_file(argument: str) -> bool:
+    """Whether an argument is a file and not a text."""
+    path = Path(argument)
+    try:
+        if path.is_file():
+            return True
+    except (OSError, ValueError):  # a text too long or too strange for a name
+        return False
+    if path.suffix.lower() in SUFFIXES and len(argument.split()) == 1:
+        raise UsageError(f"{argument}: No such file")
+    return False
+
+
+def _check_tasks(client: SyncCalls, names: list[str] | None) -> None:
     if names is None:
         return
     known = [task.name for task in client.list_tasks().tasks]
@@ -103,54 +141,38 @@ def _check_tasks(client: Client, names: list[str] | None) -> None:
         raise UsageError(f"no such task: {', '.join(unknown)}; there are: {', '.join(known)}")
 
 
+def _check_files(options: argparse.Namespace, paths: list[str]) -> None:
+    """Look at the heads of tables, so that nothing is annotated where one lacks its column."""
+    for path in paths:
+        form = form_of(path, options.format)
+        if form == PARQUET:
+            need_parquet()
+        try:
+            columns = columns_of(path, form) if path != STDIN else None
+        except OSError:  # said in its place
+            continue
+        if columns:
+            pick_column(path, columns, options.column)
+
+
 def _outcomes(
-    client: Client,
-    options: argparse.Namespace,
-    texts: list[str],
-    paths: list[str],
-    tally: Tally,
-) -> Iterator[tuple[Entry, Outcome]]:
+    client: SyncCalls, options: argparse.Namespace, texts: list[str], paths: list[str]
+) -> Iterator[tuple[Item, Outcome]]:
+    unit = options.offset_unit
     for number, text in enumerate(texts, start=1):
         place = f"text {number}" if paths or len(texts) > 1 else ""
-        entry = Entry(place, str(number), text, 0)
-        yield entry, _annotate_one(client, options, text)
+        yield Entry(place, str(number), text, 0), _annotate_one(client, options, text)
     if paths:
-        read = Entries(paths, whole=options.whole, jsonl=options.jsonl, report=tally.report)
-        yield from _annotate_all(client, options, read)
+        rows = Entries(paths, lambda path: form_of(path, options.format), options.column)
+        yield from outcomes(client, rows, options.tasks, unit, rows.ready)
 
 
-def _annotate_one(client: Client, options: argparse.Namespace, document: Document) -> Outcome:
+def _annotate_one(client: SyncCalls, options: argparse.Namespace, text: str) -> Outcome:
     try:
-        unit = options.offset_unit
-        annotation = client.annotate(document, options.tasks, offset_unit=unit)
+        annotation = client.annotate(text, options.tasks, offset_unit=options.offset_unit)
     except InvalidArgumentError as error:
         return Outcome(0, "", error=error)
     return Outcome(0, "", annotation=annotation)
-
-
-class _Source(PolledSource):
-    """Documents with their ids; keeps the entries of those on their way, and no others."""
-
-    def __init__(self, entries: Entries) -> None:
-        self._entries = entries
-        self._rest = enumerate(entries)
-        self.kept: dict[int, Entry] = {}
-
-    def __next__(self) -> tuple[str, Document]:
-        index, entry = next(self._rest)
-        self.kept[index] = entry
-        return entry.id, entry.document
-
-    def ready(self) -> bool:
-        return self._entries.ready()
-
-
-def _annotate_all(
-    client: Client, options: argparse.Namespace, entries: Entries
-) -> Iterator[tuple[Entry, Outcome]]:
-    source, unit = _Source(entries), options.offset_unit
-    for outcome in client.annotate_stream(source, options.tasks, ordered=True, offset_unit=unit):
-        yield source.kept.pop(outcome.index), outcome
 
 
 def _print_json(entry: Entry, annotation: Annotation) -> None:
@@ -160,10 +182,3 @@ def _print_json(entry: Entry, annotation: Annotation) -> None:
     plain = (sys.stdout.encoding or "").lower() not in ("utf-8", "utf8")
     sys.stdout.write(json.dumps(record, ensure_ascii=plain) + "\n")
     sys.stdout.flush()
-
-
-def _reason(error: PolyheadError) -> str:
-    """Give the violations without their paths, which point into a request nobody sees."""
-    if isinstance(error, InvalidArgumentError) and error.violations:
-        return "; ".join(violation.description for violation in error.violations)
-    return error.message

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from polyhead import OffsetUnit
+from polyhead._cli._inputs import FORMATS, JSONL, WHOLE
 from polyhead._settings import DEFAULT_TARGET, DEFAULT_TIMEOUT
 
 _EXIT_CODES = """\
@@ -19,7 +20,8 @@ exit codes:
 
 environment:
   POLYHEAD_ADDRESS  the server, where --address is not given
-  POLYHEAD_TOKEN    a bearer token; needs --tls
+  POLYHEAD_TOKEN    a bearer token; needs --tls or https
+  POLYHEAD_API_KEY  an API key for the gateway of --url
   NO_COLOR          no colours
 """
 
@@ -44,28 +46,24 @@ def _add_annotate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     command = commands.add_parser(
         "annotate",
         help="annotate texts, files or standard input",
-        description="Annotate texts, files or standard input with the server's tasks.",
+        description=(
+            "Annotate texts, files or standard input with the server's tasks. Files are text (a "
+            "document in each line that is not blank), JSON lines, CSV, TSV or Parquet."
+        ),
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument(
-        "text", nargs="*", metavar="TEXT", help="a text; - reads standard input, as does a pipe"
+        "text",
+        nargs="*",
+        metavar="TEXT|FILE",
+        help="a file that is there, or else a text; - reads standard input, as does a pipe",
     )
     command.add_argument(
-        "--file",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="a UTF-8 file, each line that is not blank a document; may be repeated",
+        "--file", action="append", default=[], metavar="PATH", help="a file; may be repeated"
     )
-    form = command.add_mutually_exclusive_group()
-    form.add_argument("--whole", action="store_true", help="a file is one document, not its lines")
-    form.add_argument(
-        "--jsonl",
-        action="store_true",
-        help='a line is JSON: a string, or {"text": "...", "id": "..."}, '
-        'or {"words": ["...", "..."]}',
-    )
+    _add_format(command)
+    _add_output(command)
     command.add_argument(
         "--tasks",
         type=_names,
@@ -80,6 +78,65 @@ def _add_annotate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="the unit of offsets (default: %(default)s)",
     )
     _add_connection(command)
+
+
+def _add_format(command: argparse.ArgumentParser) -> None:
+    form = command.add_mutually_exclusive_group()
+    form.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="what files hold (default: by the end of each name, else text)",
+    )
+    form.add_argument(
+        "--whole",
+        action="store_const",
+        dest="format",
+        const=WHOLE,
+        help="a file is one document, not its lines",
+    )
+    form.add_argument(
+        "--jsonl",
+        action="store_const",
+        dest="format",
+        const=JSONL,
+        help='a line is JSON: a string, or {"text": "...", "id": "..."}, '
+        'or {"words": ["...", "..."]}',
+    )
+    command.add_argument(
+        "--column",
+        "--field",
+        metavar="NAME",
+        help='the column or JSON field with the text (default: "text", or the only one)',
+    )
+
+
+def _add_output(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="write a file, a row for each row of the input, with its other columns: "
+        "JSON lines, CSV, TSV or Parquet by the end of its name",
+    )
+    again = command.add_mutually_exclusive_group()
+    again.add_argument(
+        "--resume", action="store_true", help="go on with a run that was stopped, if there is one"
+    )
+    again.add_argument(
+        "--overwrite", action="store_true", help="start anew, whatever is at --output"
+    )
+    command.add_argument(
+        "--prefix", default="", metavar="X", help="stands before the name of each column added"
+    )
+    command.add_argument(
+        "--errors",
+        type=Path,
+        metavar="PATH",
+        help="write rows that fail here, as JSON lines, and not to stderr",
+    )
+    command.add_argument(
+        "--skip-errors", action="store_true", help="exit with 0 although rows failed"
+    )
 
 
 def _add_tasks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -103,11 +160,17 @@ def _add_health(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _add_connection(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
+    server = command.add_mutually_exclusive_group()
+    server.add_argument(
         "--address",
         default=os.environ.get("POLYHEAD_ADDRESS") or DEFAULT_TARGET,
         metavar="HOST:PORT",
         help="the server (default: %(default)s)",
+    )
+    server.add_argument(
+        "--url",
+        metavar="http://HOST:PORT",
+        help="a gateway instead, which is called over HTTP; https:// uses TLS",
     )
     command.add_argument(
         "--timeout",
@@ -116,7 +179,7 @@ def _add_connection(command: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long to wait for an answer, retries included (default: %(default)g)",
     )
-    command.add_argument("--tls", action="store_true", help="connect with TLS")
+    command.add_argument("--tls", action="store_true", help="connect with TLS to --address")
     command.add_argument(
         "--ca", type=Path, metavar="PATH", help="PEM of the authorities to trust; implies --tls"
     )

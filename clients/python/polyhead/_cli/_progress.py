@@ -57,6 +57,10 @@ class Progress:
         rate = self._documents / elapsed if elapsed else 0.0
         self._bar.update(self._task, advance=size, documents=self._documents, rate=rate)
 
+    def skip(self, size: int) -> None:
+        """Note that so many bytes were done before."""
+        self._bar.update(self._task, advance=size)
+
     def __enter__(self) -> Self:
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import ssl
 import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -12,12 +13,14 @@ from polyhead import (
     TLS,
     Client,
     DeadlineExceededError,
+    HttpClient,
     InvalidArgumentError,
     PolyheadError,
     UnavailableError,
 )
 from polyhead._cli import _annotate, _show
 from polyhead._cli._arguments import parser
+from polyhead._cli._inputs import UsageError
 from polyhead._cli._terminal import complain, make_console
 
 if TYPE_CHECKING:
@@ -67,15 +70,22 @@ def _call(options: argparse.Namespace) -> int:
     try:
         with client:
             return _COMMANDS[options.command](client, options)
-    except _annotate.UsageError as error:
+    except UsageError as error:
         complain(str(error))
         return BAD_INPUT
     except PolyheadError as error:
-        complain(_explain(error, options.address))
+        complain(_explain(error, options.url or options.address))
         return _code_of(error)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a disk that is full, a file that may not be written
+        complain(str(error))
+        return SOME_FAILED
 
 
-def _connect(options: argparse.Namespace) -> Client:
+def _connect(options: argparse.Namespace) -> Client | HttpClient:
+    if options.url:
+        return _connect_http(options)
     tls = None
     if options.tls or options.ca:
         tls = TLS(ca=options.ca.read_bytes() if options.ca else None)
@@ -83,23 +93,35 @@ def _connect(options: argparse.Namespace) -> Client:
     return Client(options.address, timeout=options.timeout, tls=tls, token=token)
 
 
-def _do_annotate(client: Client, options: argparse.Namespace) -> int:
+def _connect_http(options: argparse.Namespace) -> HttpClient:
+    if options.tls:
+        raise ValueError("--tls goes with --address; a URL says https://")
+    context = ssl.create_default_context(cafile=options.ca) if options.ca else None
+    token = os.environ.get("POLYHEAD_TOKEN") or None
+    key = os.environ.get("POLYHEAD_API_KEY") or None
+    headers = {"x-api-key": key} if key else None
+    return HttpClient(
+        options.url, timeout=options.timeout, tls=context, token=token, headers=headers
+    )
+
+
+def _do_annotate(client: Client | HttpClient, options: argparse.Namespace) -> int:
     tally = _annotate.annotate(client, options, make_console())
-    if not tally.failed:
+    if not tally.failed or options.skip_errors:
         return OK
     return SOME_FAILED if tally.done or tally.server_failed else BAD_INPUT
 
 
-def _do_tasks(client: Client, options: argparse.Namespace) -> int:
+def _do_tasks(client: Client | HttpClient, options: argparse.Namespace) -> int:
     _show.tasks(client.list_tasks(), make_console(), as_json=options.json)
     return OK
 
 
-def _do_health(client: Client, options: argparse.Namespace) -> int:
+def _do_health(client: Client | HttpClient, options: argparse.Namespace) -> int:
     if options.wait is not None:
         client.wait_ready(options.wait)
     health = client.health()
-    _show.health(health, options.address, make_console())
+    _show.health(health, options.url or options.address, make_console())
     return OK if health == "serving" else UNREACHABLE
 
 
