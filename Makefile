@@ -12,9 +12,10 @@ TYPESCRIPT := clients/typescript
 WITH_NODE := PATH="$(CURDIR)/$(NODE_VENV)/bin:$(CURDIR)/$(DEV_VENV)/bin:$$PATH"
 PROJECTS := clients/python/pyproject.toml server/pyproject.toml training/pyproject.toml
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
-DEV_TOOLS := buf-bin grpcio-tools grpcio-status hypothesis import-linter mypy mypy-protobuf \
-  pytest pytest-asyncio ruff schemathesis types-grpcio types-protobuf
+DEV_TOOLS := axe-playwright-python buf-bin grpcio-tools grpcio-status hypothesis import-linter mypy \
+  mypy-protobuf playwright pytest pytest-asyncio ruff schemathesis types-grpcio types-protobuf
 SERVE_ARGS = --inference-http-port 50080
+GATEWAY_ARGS = --inference 127.0.0.1:50080 --live-metrics 127.0.0.1:9464
 
 SDK_PACKAGES := chromium protobuf-compiler protobuf-compiler-grpc-java-plugin \
   protoc-gen-go protoc-gen-go-grpc
@@ -28,8 +29,8 @@ help: ## List the commands
 serve: install ## Install client and server, and start the server with the default bundle (flags: ARGS="--port 50052")
 	@exec $(SERVE_VENV)/bin/polyhead-server serve $(ARGS)
 
-gateway: $(SERVE_VENV)/.gateway ## The same with a gateway before it: HTTP/JSON and gRPC-Web on port 8080 (flags: ARGS="--listen 0.0.0.0:8080")
-	@exec tools/together.sh $(SERVE_VENV)/bin "$(SERVE_ARGS)" "--inference 127.0.0.1:50080 $(ARGS)"
+gateway: $(SERVE_VENV)/.gateway ## The same with a gateway before it: a page to try it, HTTP/JSON and gRPC-Web on port 8080 (flags: ARGS="--listen 0.0.0.0:8080")
+	@exec tools/together.sh $(SERVE_VENV)/bin "$(SERVE_ARGS)" "$(GATEWAY_ARGS) $(ARGS)"
 
 test: install-dev tritonclient ## Install everything and run all tests (flags: ARGS="-k batcher")
 	$(DEV_VENV)/bin/python -m pytest $(ARGS)
@@ -105,7 +106,7 @@ $(NODE_VENV)/.installed: constraints.txt
 
 $(TYPESCRIPT)/node_modules/.installed: $(NODE_VENV)/.installed $(TYPESCRIPT)/package-lock.json
 	@echo "installing what the TypeScript client needs ..."
-	@$(WITH_NODE) npm ci --prefix $(TYPESCRIPT) --ignore-scripts --silent
+	@$(WITH_NODE) npm ci --prefix $(TYPESCRIPT) --ignore-scripts --loglevel=error
 	@touch $@
 
 clean: ## Remove environments and build outputs
