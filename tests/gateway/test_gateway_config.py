@@ -28,6 +28,7 @@ EVERYTHING = [
         "https://b.example",
     ),
     *("--rate-limit", "10", "--rate-burst", "20", "--retries", "3", "--trusted-proxies", "1"),
+    *("--live-metrics", "one.example:9464"),
     *("--tls-cert", str(CERT), "--tls-key", str(KEY), "--tls-client-ca", str(CERT)),
     *("--upstream-ca", str(CERT), "--upstream-cert", str(CERT), "--upstream-key", str(KEY)),
 ]
@@ -68,7 +69,8 @@ def test_every_setting_is_valid(capsys, tmp_path):
     done = validated(config, tmp_path)
     assert done.returncode == 0, done.stderr
     clusters = json.loads(config)["static_resources"]["clusters"]
-    assert [cluster["name"] for cluster in clusters] == ["polyhead", "inference", "admin"]
+    names = [cluster["name"] for cluster in clusters]
+    assert names == ["polyhead", "inference", "live_metrics", "admin"]
     assert all(cluster["transport_socket"] for cluster in clusters[:2])
 
 
@@ -92,10 +94,12 @@ def test_all_mistakes_at_once():
     assert problems(
         *("listen", "localhost:80", "upstream", "nowhere", "rate_burst", "3", "timeout", "0"),
         *("jwt_issuer", "me", "upstream_key", str(KEY), "metrics", "127.0.0.1:70000"),
+        *("live_metrics", "here"),
     ) == [
         "--listen: 'localhost:80' is not an IP address and a port, such as 0.0.0.0:8080",
         "--metrics: '127.0.0.1:70000' has no port from 0 to 65535",
         "--upstream: 'nowhere' is not a host and a port, such as 10.0.0.7:50051",
+        "--live-metrics: 'here' is not a host and a port, such as 10.0.0.7:50051",
         "--timeout: 0.0 is less than 0.001",
         "--rate-burst: needs rate_limit",
         "--upstream-cert: certificate and key must be given together",

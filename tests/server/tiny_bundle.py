@@ -44,7 +44,7 @@ HEADS = (
 )
 
 
-def write_tiny_bundle(path: Path, version: str = "1") -> Path:
+def write_tiny_bundle(path: Path, version: str = "1", heads: tuple[HeadSpec, ...] = HEADS) -> Path:
     """Write the bundle into a new directory and return it."""
     (path / "heads").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -52,9 +52,9 @@ def write_tiny_bundle(path: Path, version: str = "1") -> Path:
     tokenizer.save(str(path / "tokenizer.json"))
     (path / "words.json").write_text(json.dumps(default_lexicon()), encoding="utf-8")
     ov.save_model(_encoder(rng, tokenizer.get_vocab_size()), path / "encoder.xml")
-    for head in HEADS:
+    for head in heads:
         save_file(_head(rng, head), path / head.file)
-    seal_bundle(path, _manifest(version))
+    seal_bundle(path, _manifest(version, heads))
     return path
 
 
@@ -69,7 +69,7 @@ def tiny_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def _manifest(version: str) -> Manifest:
+def _manifest(version: str, heads: tuple[HeadSpec, ...]) -> Manifest:
     return Manifest(
         name="tiny",
         version=version,
@@ -85,7 +85,7 @@ def _manifest(version: str) -> Manifest:
             overlap=OVERLAP,
             max_word_pieces=20,
         ),
-        heads=HEADS,
+        heads=heads,
     )
 
 

@@ -1,4 +1,4 @@
-"""Pages that the gateway serves itself, from files: the files of `data/site` by their names."""
+"""Pages that the gateway serves itself, from files: those below `data/site`, by their paths."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Page:
     """One file that is served."""
 
     path: str
-    """Path in URLs: that of `docs.html` is /docs, of `index.html` /, others are as named."""
+    """Path in URLs: that of `docs.html` is /docs, of `index.html` /, others are as they lie."""
     file: str
     """Path below the data folder, with slashes."""
     content_type: str
@@ -35,12 +35,13 @@ class Page:
 
 
 def pages() -> Iterator[Page]:
-    """Every page, in the order of their names."""
-    for file in sorted((DATA / SITE).iterdir()):
+    """Every page, in the order of their paths."""
+    for file in sorted((DATA / SITE).rglob("*.*")):
         if file.suffix in _TYPES:
+            name = file.relative_to(DATA / SITE).as_posix()
             yield Page(
-                path=_path(file.name),
-                file=f"{SITE}/{file.name}",
+                path=_path(name),
+                file=f"{SITE}/{name}",
                 content_type=_TYPES[file.suffix],
                 size=file.stat().st_size,
             )

@@ -22,6 +22,7 @@ from polyhead_server.gateway.envoy_types import (
     seconds,
     set_header,
 )
+from polyhead_server.gateway.live import live_route
 from polyhead_server.gateway.pages import pages
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ _ROOM_FOR_FRAMES = 65_536
 
 _PAGE_HEADERS = {
     "cache-control": "no-cache",
-    "content-security-policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+    # No markup from scripts, either: the pages put everything in as text.
+    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
@@ -87,7 +90,8 @@ def _routes(settings: GatewaySettings, data: str) -> Iterator[Json]:
         yield from _inference_routes(settings)
     if settings.cors_origins:
         yield _open(settings, _preflight())
-    for route in itertools.chain(_method_routes(settings), _json_routes(), _refusals()):
+    own = [live_route(settings)]
+    for route in itertools.chain(own, _method_routes(settings), _json_routes(), _refusals()):
         yield from _guarded(settings, route)
 
 

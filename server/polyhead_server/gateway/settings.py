@@ -34,6 +34,8 @@ class GatewaySettings:
     """HTTP ports of the servers for the Open Inference Protocol, to which /v2 leads, if any."""
     metrics: str = "127.0.0.1:9465"
     """Address and port of Envoy's own Prometheus metrics; none serves none."""
+    live_metrics: str = NOWHERE
+    """Host and port of a server's metrics, for the live view of the page at /; none shows none."""
     cors_origins: tuple[str, ...] = ()
     """Origins whose pages may call from a browser, such as https://example.org; * for all."""
     max_request_bytes: int = 8_388_608
@@ -103,10 +105,13 @@ class GatewaySettings:
             problems.append(f"metrics: {self.metrics} is the address for callers")
         if not self.upstream:
             problems.append("upstream: at least one server is needed")
+        named = {"upstream": self.upstream, "inference": self.inference}
+        if self.live_metrics != NOWHERE:
+            named["live_metrics"] = (self.live_metrics,)
         problems += [
             f"{name}: {server!r} is not a host and a port, such as 10.0.0.7:50051"
-            for name in ("upstream", "inference")
-            for server in getattr(self, name)
+            for name, servers in named.items()
+            for server in servers
             if not host_of(server) or not 0 < port_of(server) <= _LAST_PORT
         ]
         return problems

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from polyhead_server.gateway.envoy_types import Json, message, seconds, socket_address
 from polyhead_server.gateway.filters import CLUSTER, INFERENCE_CLUSTER
-from polyhead_server.gateway.settings import host_of
+from polyhead_server.gateway.live import CLUSTER as LIVE_CLUSTER
+from polyhead_server.gateway.settings import NOWHERE, host_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ _PING_SECONDS = 15.0
 
 
 def clusters(settings: GatewaySettings) -> Iterator[Json]:
-    """The servers' gRPC ports, and their HTTP ports where there are some."""
+    """The servers' gRPC ports, and what else there is: HTTP ports, the metrics of one."""
     grpc = _cluster(settings, CLUSTER, settings.upstream, ["h2"])
     grpc["health_checks"][0]["grpc_health_check"] = {}
     grpc["typed_extension_protocol_options"] = _http2()
@@ -32,23 +33,31 @@ def clusters(settings: GatewaySettings) -> Iterator[Json]:
         http = _cluster(settings, INFERENCE_CLUSTER, settings.inference, ["http/1.1"])
         http["health_checks"][0]["http_health_check"] = {"path": _INFERENCE_HEALTH}
         yield http
+    if settings.live_metrics != NOWHERE:
+        yield _place(LIVE_CLUSTER, (settings.live_metrics,))
+
+
+def _place(name: str, servers: Sequence[str]) -> Json:
+    """Where servers are, and nothing more."""
+    return {
+        "name": name,
+        "type": "STATIC" if all(map(_is_ip, servers)) else "STRICT_DNS",
+        "dns_lookup_family": "V4_PREFERRED",
+        "connect_timeout": seconds(1),
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [_endpoint(server) for server in servers]}],
+        },
+    }
 
 
 def _cluster(
     settings: GatewaySettings, name: str, servers: Sequence[str], protocols: Sequence[str]
 ) -> Json:
-    found: Json = {
-        "name": name,
-        "type": "STATIC" if all(map(_is_ip, servers)) else "STRICT_DNS",
-        "dns_lookup_family": "V4_PREFERRED",
-        "connect_timeout": seconds(1),
+    found = _place(name, servers) | {
         "lb_policy": "LEAST_REQUEST",
         # Never to servers known to be down, even where most of them are.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [_endpoint(server) for server in servers]}],
-        },
         "health_checks": [_health_check(settings)],
         "outlier_detection": _outliers(settings),
         "circuit_breakers": {"thresholds": [_bounds()]},
