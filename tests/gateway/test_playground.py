@@ -252,6 +252,15 @@ def test_long_text(playground):
     ]
 
 
+def test_description_of_the_api(opened, live_gateway):
+    """The page at /docs shows every call, and sends one, under the same strict policy."""
+    page = opened(f"{live_gateway.address}/docs").page
+    for path in ("/v1/annotate", "/v1/annotate:stream", "/v1/tasks"):
+        expect(page.get_by_role("heading", name=path, exact=False).first).to_be_visible()
+    page.get_by_role("button", name="Send").last.click()
+    expect(page.get_by_label("Answer").last).to_contain_text('"bundleName": "tiny"')
+
+
 def test_keys_stay_in_memory(opened, rich_server, logs, tmp_path):
     """Where callers need a key the page asks for it, sends it, and writes it nowhere."""
     keys = tmp_path / "keys"
