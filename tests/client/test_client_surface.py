@@ -10,7 +10,18 @@ import pytest
 import polyhead
 import polyhead.testing
 
-HEAVY = ("numpy", "torch", "rich", "grpc", "google.protobuf", "asyncio", "polyhead.testing")
+HEAVY = (
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "spacy",
+    "torch",
+    "rich",
+    "grpc",
+    "google.protobuf",
+    "asyncio",
+    "polyhead.testing",
+)
 
 
 def public(module):
@@ -34,9 +45,11 @@ def test_testing_says_what_is_there():
 
 
 def test_every_module_is_private():
-    """Only the generated stubs, the testing service and `python -m` are not."""
+    """Only the stubs, the testing service and what other libraries are met with are not."""
     modules = {info.name for info in pkgutil.iter_modules(polyhead.__path__)}
-    assert {name for name in modules if not name.startswith("_")} == {"testing", "v1"}
+    assert {name for name in modules if not name.startswith("_")} == {
+        *("pandas", "spacy", "testing", "v1")
+    }
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -49,7 +62,8 @@ def test_an_unknown_name_is_an_attribute_error():
     ("statement", "absent"),
     [
         ("import polyhead", HEAVY),
-        ("from polyhead import Client", ("numpy", "torch", "rich", "polyhead._aio")),
+        ("from polyhead import Client", ("numpy", "rich", "polyhead._aio", "polyhead._http")),
+        ("from polyhead import HttpClient", ("numpy", "rich", "polyhead._aio", "polyhead._client")),
         ("import polyhead._cli", ("rich", "grpc")),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -33,3 +34,10 @@ class Words:
 
 Document: TypeAlias = str | Words
 """Raw text, or words."""
+
+_UNSEEN = ("Zs", "Zl", "Zp", "Cc", "Cf", "Cs")
+
+
+def is_visible(text: str) -> bool:
+    """Whether a text has a character that can be seen, without which nothing can be annotated."""
+    return text.isalnum() or any(unicodedata.category(mark) not in _UNSEEN for mark in text)
