@@ -47,8 +47,9 @@ def _add_annotate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "annotate",
         help="annotate texts, files or standard input",
         description=(
-            "Annotate texts, files or standard input with the server's tasks. Files are text (a "
-            "document in each line that is not blank), JSON lines, CSV, TSV or Parquet."
+            "Annotate texts, files or standard input with the server's tasks.\n"
+            "Files are text (a document in each line that is not blank), JSON lines, CSV, TSV\n"
+            "or Parquet."
         ),
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
