@@ -37,7 +37,8 @@ class Running:
 
     def events(self) -> list[dict[str, Any]]:
         """The lines of its log so far."""
-        lines = self.log.read_text(encoding="utf-8").splitlines()
+        written = self.log.read_text(encoding="utf-8")
+        lines = written[: written.rfind("\n") + 1].splitlines()  # the last may be half written
         return [json.loads(line) for line in lines if line.startswith("{")]
 
 
