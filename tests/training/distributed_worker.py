@@ -14,8 +14,9 @@ from polyhead_training.data import load_inputs
 from polyhead_training.distributed import join_team
 from polyhead_training.errors import TrainingError
 from polyhead_training.fit import _plan, train
+from polyhead_training.loop import RunPlace
 from polyhead_training.progress import Reporter
-from polyhead_training.run import Lessons, RunPlace, TrainingRun
+from polyhead_training.run import Lessons, TrainingRun
 from polyhead_training.workshop import open_workshop
 
 if TYPE_CHECKING:

@@ -101,6 +101,29 @@ def checkpoint_fingerprint(folder: Path) -> str | None:
         ) from None
 
 
+def claim(folder: Path, fingerprint: str, of: str) -> bool:
+    """Make a run directory, and make sure that no other run's checkpoint lies there.
+
+    Args:
+        folder: the run directory.
+        fingerprint: names the run.
+        of: what a run is of, for the error.
+
+    Returns:
+        Whether a checkpoint of this run is there to go on from.
+
+    Raises:
+        TrainingError: there is one of another run, or one that cannot be read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = checkpoint_fingerprint(folder)
+    if found not in {None, fingerprint}:
+        raise TrainingError(
+            f"{folder} holds a run of another {of}: remove it, or start anew with --fresh"
+        )
+    return found is not None
+
+
 def save_weights(file: Path, weights: Tensors) -> None:
     """Write weights, in one rename."""
     _replace(file, weights, {})

@@ -8,11 +8,11 @@ import shutil
 from typing import TYPE_CHECKING
 
 from polyhead_training.batches import source_of
-from polyhead_training.checkpoint import BEST, CHECKPOINT, HISTORY, checkpoint_fingerprint
+from polyhead_training.checkpoint import BEST, CHECKPOINT, HISTORY, claim
 from polyhead_training.data.replacements import Replacements
-from polyhead_training.errors import TrainingError
+from polyhead_training.loop import RunPlace
 from polyhead_training.plan import Course, make_plan
-from polyhead_training.run import Lessons, RunPlace, TrainingRun
+from polyhead_training.run import Lessons, TrainingRun
 from polyhead_training.sampling import Sampling
 from polyhead_training.soft_targets import FOLDER as SOFT_FOLDER
 from polyhead_training.soft_targets import teach
@@ -46,17 +46,11 @@ def train(
     """
     team = shop.hardware.team
     with team.agreed():
-        folder.mkdir(parents=True, exist_ok=True)
         mark = fingerprint(shop, teachers)
-        found = checkpoint_fingerprint(folder)
-        if found not in {None, mark}:
-            raise TrainingError(
-                f"{folder} holds a run of another configuration, data or encoder: "
-                "remove it, or start anew with --fresh"
-            )
+        begun = claim(folder, mark, "configuration, data or encoder")
         if team.leads:
             shop.keep(folder)
-    team.check_same((mark, found), "configurations, data, weights or run directories")
+    team.check_same((mark, begun), "configurations, data, weights or run directories")
     examples = [shop.data[source.name].train for source in shop.config.sources]
     soft = team.in_turn(lambda: teach(shop.config, examples, teachers, folder, watcher.taught))
     run = TrainingRun(
@@ -69,7 +63,7 @@ def train(
         place=RunPlace(folder, mark),
         watcher=watcher,
     )
-    if found == mark:
+    if begun:
         run.resume()
     run.train()
     return run

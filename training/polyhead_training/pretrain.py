@@ -12,16 +12,17 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from polyhead_training.assets import encoder_assets
-from polyhead_training.checkpoint import BEST, CHECKPOINT, HISTORY, checkpoint_fingerprint
+from polyhead_training.checkpoint import BEST, CHECKPOINT, HISTORY, claim
 from polyhead_training.errors import TrainingError
 from polyhead_training.language_model import open_language_model
+from polyhead_training.loop import RunPlace
 from polyhead_training.passages import Marks, make_corpus
 from polyhead_training.pretrain_result import check_result_place, write_result
 from polyhead_training.pretrain_run import PretrainRun, perplexity
+from polyhead_training.pretrained import check_positions, loading
 from polyhead_training.progress import Reporter
 from polyhead_training.raw_text import load_texts
 from polyhead_training.recurrent_start import ARCHITECTURES, start_recurrent
-from polyhead_training.run import RunPlace
 from polyhead_training.workshop import choose_hardware
 
 if TYPE_CHECKING:
@@ -131,45 +132,23 @@ def prepare(
         TrainingError: the encoder is not to be had or cannot do this, or the texts are too few.
     """
     name, options = encoder, config.encoder
-    try:
+    with loading(config.path, encoder):
         if encoder in ARCHITECTURES:
             name = str(start_recurrent(config, texts, folder / _START, encoder))
             options = replace(options, init="random")
         assets = encoder_assets(options, name)
         torch.manual_seed(config.seed)
         model = open_language_model(name, options, config.objective)
-    except TrainingError as error:
-        raise TrainingError(f"{config.path}: {error}") from error
-    except Exception as error:  # a directory of something else makes transformers raise anything
-        raise TrainingError(
-            f"the encoder {encoder!r} cannot be loaded ({type(error).__name__}): give a hub id "
-            "that can be reached, or a directory with its files, by --encoder"
-        ) from error
-    _check_positions(config, model)
+    check_positions(config.path, options.max_tokens, model.encoder)
     corpus = make_corpus(texts, assets.encoder(), config.hold_out, config.seed)
     if not corpus.held or not any(corpus.train.values()):
         raise TrainingError(f"{config.path}: the texts are too few to hold some of them out")
     return Preparation(config, encoder, assets, model, corpus)
 
 
-def _check_positions(config: PretrainConfig, model: LanguageModel) -> None:
-    most = model.encoder.most_tokens
-    if most is not None and config.encoder.max_tokens > most:
-        raise TrainingError(
-            f"{config.path}: max_tokens is {config.encoder.max_tokens}, but the encoder reads "
-            f"windows of at most {most} tokens"
-        )
-
-
 def _train(ready: Preparation, folder: Path, watcher: PretrainReporter) -> PretrainRun:
-    folder.mkdir(parents=True, exist_ok=True)
     mark = _fingerprint(ready)
-    found = checkpoint_fingerprint(folder)
-    if found not in {None, mark}:
-        raise TrainingError(
-            f"{folder} holds a run of another configuration, texts or encoder: "
-            "remove it, or start anew with --fresh"
-        )
+    begun = claim(folder, mark, "configuration, texts or encoder")
     hardware = choose_hardware(ready.config)
     run = PretrainRun(
         ready.config,
@@ -180,7 +159,7 @@ def _train(ready: Preparation, folder: Path, watcher: PretrainReporter) -> Pretr
         place=RunPlace(folder, mark),
         watcher=watcher,
     )
-    if found == mark:
+    if begun:
         run.resume()
     run.train()
     return run

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import HfApi
+
+from polyhead_training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from polyhead_training.network import Encoder
 
 _PATIENCE = 10.0
 """Seconds that the hub has to answer."""
@@ -50,3 +58,39 @@ def position_offset(settings: Any) -> int:
         settings: the encoder's configuration, of any transformers class.
     """
     return settings.pad_token_id + 1 if settings.model_type in _PADDED_POSITIONS else 0
+
+
+@contextmanager
+def loading(config: Path, encoder: str) -> Iterator[None]:
+    """Says what is wrong with an encoder that cannot be loaded.
+
+    Args:
+        config: the configuration that wants it.
+        encoder: hub id or directory.
+
+    Raises:
+        TrainingError: whatever went wrong.
+    """
+    try:
+        yield
+    except TrainingError as error:
+        raise TrainingError(f"{config}: {error}") from error
+    except Exception as error:  # a directory of something else makes transformers raise anything
+        raise TrainingError(
+            f"the encoder {encoder!r} cannot be loaded ({type(error).__name__}): give a hub id "
+            "that can be reached, or a directory with its files, by --encoder"
+        ) from error
+
+
+def check_positions(config: Path, max_tokens: int, encoder: Encoder) -> None:
+    """Make sure that an encoder has positions for the windows that a configuration wants.
+
+    Raises:
+        TrainingError: it has too few.
+    """
+    most = encoder.most_tokens
+    if most is not None and max_tokens > most:
+        raise TrainingError(
+            f"{config}: max_tokens is {max_tokens}, but the encoder reads windows of at most "
+            f"{most} tokens"
+        )

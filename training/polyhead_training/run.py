@@ -1,12 +1,9 @@
-"""One training run: steps, validations, checkpoints, early stopping."""
+"""One training run: how a network learns from a step of the plan, and is validated."""
 
 from __future__ import annotations
 
-import json
-import math
 import random
-import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -20,25 +17,16 @@ from polyhead_training.batches import (
     soft_rows,
     source_of,
 )
-from polyhead_training.checkpoint import (
-    BEST,
-    HISTORY,
-    Progress,
-    load_checkpoint,
-    save_checkpoint,
-    save_weights,
-)
 from polyhead_training.consistency import disagreement
 from polyhead_training.data.replacements import Replacements
-from polyhead_training.distributed import ALONE, Portion
+from polyhead_training.loop import Loop, StepWatcher
 from polyhead_training.network import head_spec
 from polyhead_training.objective import cross_entropy, distillation, source_outcomes
-from polyhead_training.optimiser import build_optimiser, set_rates
+from polyhead_training.optimiser import set_rates
 from polyhead_training.unfreezing import Unfreezing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -46,32 +34,20 @@ if TYPE_CHECKING:
     from polyhead_training.batches import Sample
     from polyhead_training.config import Config
     from polyhead_training.data import Example
-    from polyhead_training.distributed import Team
+    from polyhead_training.distributed import Portion
     from polyhead_training.evaluation import Measure
+    from polyhead_training.loop import Hardware, RunPlace
     from polyhead_training.network import MultiTaskNetwork
     from polyhead_training.plan import Item, Step
     from polyhead_training.soft_targets import SoftTargets
-
-
-@dataclass(frozen=True, slots=True)
-class Hardware:
-    """What training runs on."""
-
-    device: torch.device
-    bf16: bool
-    team: Team = ALONE
-    """The processes that train together."""
 
 
 _PROCESS_SEED = 2_654_435_761
 """Sets the dropout of processes apart; torch seeds itself with the lower 32 bits."""
 
 
-class Watcher(Protocol):
+class Watcher(StepWatcher, Protocol):
     """Is told how a run goes."""
-
-    def step(self, done: int, total: int, loss: float, tokens: int) -> None:
-        """A step was done; ``loss`` is a running mean."""
 
     def taught(self, source: str, done: int, total: int) -> None:
         """Teachers have answered to ``done`` of the ``total`` texts of a source."""
@@ -95,16 +71,7 @@ class Lessons:
     """What augmentation may put in place of words, for each source; empty without any."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunPlace:
-    """Where a run keeps its checkpoints, history and best weights."""
-
-    folder: Path
-    fingerprint: str
-    """Names configuration, data and pretrained weights."""
-
-
-class TrainingRun:
+class TrainingRun(Loop):
     """Trains a network along a plan; may be killed and made anew at any point.
 
     Args:
@@ -130,67 +97,38 @@ class TrainingRun:
         place: RunPlace,
         watcher: Watcher,
     ) -> None:
+        super().__init__(
+            network,
+            lessons.plan,
+            config.training,
+            hardware=hardware,
+            place=place,
+            watcher=watcher,
+        )
         self._config = config
         self._network = network
         self._encoder = encoder
         self._train = lessons.train
-        self._plan = lessons.plan
         self._soft = lessons.soft or [None] * len(lessons.train)
         self._known = lessons.replacements or [Replacements()] * len(lessons.train)
         self._validate = validate
-        self._hardware = hardware
-        self._folder = place.folder
-        self._fingerprint = place.fingerprint
         self._watcher = watcher
-        self._optimiser = build_optimiser(network, config.training)
         self._unfreezing = Unfreezing(network, config)
         self._average = {name: value.clone() for name, value in network.state_dict().items()}
         self._specs = {head.name: head_spec(head) for head in config.heads}
         self._outcomes = [source_outcomes(self._specs[s.head], s) for s in config.sources]
-        self.progress = Progress()
 
-    def resume(self) -> None:
-        """Go back to the last checkpoint."""
-        self.progress, self._average = load_checkpoint(self._folder, self._network, self._optimiser)
-
-    def train(self) -> None:
-        """Take all steps that are left, unless validation stops improving."""
-        marks = self._validation_steps()
-        saved = started = time.monotonic()
-        before = self.progress.seconds
-        while self.progress.step < len(self._plan) and not self._exhausted():
-            self._step(self.progress.step)
-            self.progress.step += 1
-            self.progress.seconds = before + time.monotonic() - started
-            due = self.progress.step in marks
-            if due:
-                self._led_validation()
-            late = time.monotonic() - saved >= self._config.training.checkpoint_seconds
-            if self._hardware.team.leads and (due or late):
-                self._save()
-                saved = time.monotonic()
-
-    def _validation_steps(self) -> set[int]:
-        count = self._config.training.validations
-        return {math.ceil(len(self._plan) * part / count) for part in range(1, count + 1)}
-
-    def _exhausted(self) -> bool:
-        patience = self._config.training.patience
-        return bool(patience) and self.progress.waited >= patience
-
-    def _step(self, number: int) -> None:
+    def _learn_from(self, number: int) -> tuple[float, int]:
         step = self._plan[number]
         own = self._hardware.team.rank * _PROCESS_SEED
         torch.manual_seed(self._config.seed * 1_000_003 + number + own)  # dropout of this step
         batch = self._samples(step, random.Random(f"{self._config.seed}/{number}"))
         portion = self._portion(batch)
         self._unfreezing.reach(number / len(self._plan))
-        set_rates(self._optimiser, self._config.training, (number + 1) / len(self._plan))
+        set_rates(self._optimiser, self._options, (number + 1) / len(self._plan))
         loss = self._learn(step, batch, portion)
         self._update_average(number)
-        before = self.progress.loss
-        self.progress.loss = 0.98 * before + 0.02 * loss if before else loss
-        self._watcher.step(number + 1, len(self._plan), self.progress.loss, portion.tokens)
+        return loss, portion.tokens
 
     def _portion(self, batch: Sequence[Sample]) -> Portion:
         """What part of the step's batch this process learns from."""
@@ -228,7 +166,7 @@ class TrainingRun:
         self._network.train()
         loss = self._backward(step, batch, portion) if batch else 0.0
         team.add_gradients(self._network.parameters())
-        most = self._config.training.max_grad_norm
+        most = self._options.max_grad_norm
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), most)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
@@ -237,7 +175,7 @@ class TrainingRun:
     def _backward(self, step: Step, batch: Sequence[Sample], portion: Portion) -> float:
         """Take the gradients of this process's part of a batch; returns its part of the loss."""
         source = self._config.sources[step.source]
-        consistency = self._config.training.consistency
+        consistency = self._options.consistency
         inputs, targets = collate(batch, self._hardware.device)
         with torch.autocast(
             self._hardware.device.type, torch.bfloat16, enabled=self._hardware.bf16
@@ -266,7 +204,7 @@ class TrainingRun:
             share = 1.0
         parts = []
         if share < 1 and portion.targets:
-            smoothing = self._config.training.label_smoothing
+            smoothing = self._options.label_smoothing
             outcomes = self._outcomes[step.source]
             mean = cross_entropy(logits, targets, outcomes, smoothing)
             parts.append((1 - share) * portion.targets * mean)
@@ -279,7 +217,7 @@ class TrainingRun:
 
     @torch.no_grad()
     def _update_average(self, number: int) -> None:
-        decay = self._config.training.average
+        decay = self._options.average
         if not decay:
             return
         keep = min(decay, (number + 1) / (number + 10))  # a short memory while it is young
@@ -288,7 +226,7 @@ class TrainingRun:
         new = [state[n] for n, v in self._average.items() if v.is_floating_point()]
         torch._foreach_lerp_(own, new, 1 - keep)
 
-    def _led_validation(self) -> None:
+    def _measure(self) -> None:
         """Let the leader validate, and all know what came of it."""
         team = self._hardware.team
         team.check_weights(self._network.state_dict())
@@ -298,38 +236,13 @@ class TrainingRun:
 
     def _validation(self) -> None:
         current = {name: value.clone() for name, value in self._network.state_dict().items()}
-        chosen = self._average if self._config.training.average else current
+        chosen = self._average if self._options.average else current
         self._network.load_state_dict(chosen)
         measures = self._validate()
         selected = [m.value for m in measures if m.select]
         score = sum(selected) / max(1, len(selected))
         best = not selected or score > self.progress.best_score  # unmeasured, the last are taken
-        if best:
-            save_weights(self._folder / BEST, chosen)
-            self.progress.best_score, self.progress.best_step = score, self.progress.step
-        self.progress.waited = 0 if best else self.progress.waited + 1
+        self._keep(chosen, score, best=best)
         self._network.load_state_dict(current)
-        self._record(measures, score)
+        self._record(score=score, figures=[asdict(measure) for measure in measures])
         self._watcher.validated(self.progress.step, measures, score, best=best)
-
-    def _record(self, measures: Sequence[Measure], score: float) -> None:
-        entry = {
-            "step": self.progress.step,
-            "seconds": round(self.progress.seconds, 1),
-            "loss": round(self.progress.loss, 4),
-            "score": score,
-            "figures": [asdict(measure) for measure in measures],
-        }
-        self.progress.history.append(entry)
-        lines = [json.dumps(item) + "\n" for item in self.progress.history]
-        (self._folder / HISTORY).write_text("".join(lines), encoding="utf-8")
-
-    def _save(self) -> None:
-        save_checkpoint(
-            self._folder,
-            fingerprint=self._fingerprint,
-            progress=replace(self.progress),
-            weights=dict(self._network.state_dict()),
-            average=self._average,
-            optimiser=self._optimiser,
-        )

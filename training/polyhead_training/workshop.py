@@ -16,8 +16,9 @@ from polyhead_training.data import load_inputs
 from polyhead_training.distributed import ALONE
 from polyhead_training.errors import TrainingError
 from polyhead_training.evaluation import Measure, measure_source
+from polyhead_training.loop import Hardware
 from polyhead_training.network import blank_network, build_network
-from polyhead_training.run import Hardware
+from polyhead_training.pretrained import check_positions, loading
 from polyhead_training.torch_engine import torch_model
 from polyhead_training.warm_start import CONFIG_COPY
 
@@ -87,17 +88,10 @@ def open_workshop(
     config, sources = load_inputs(config_path, data)
     hardware = replace(choose_hardware(config), team=team)
     name = encoder or config.encoder.model
-    try:
+    with loading(config.path, name):
         assets = load_assets(config, name)
         network = build_network(config, name).to(hardware.device)
-    except TrainingError as error:
-        raise TrainingError(f"{config.path}: {error}") from error
-    except Exception as error:  # a directory of something else makes transformers raise anything
-        raise TrainingError(
-            f"the encoder {name!r} cannot be loaded ({type(error).__name__}): give a hub id that "
-            "can be reached, or a directory with its files, by --encoder"
-        ) from error
-    _check_positions(config, network)
+    check_positions(config.path, config.encoder.max_tokens, network.encoder)
     _set_adjacency(config, sources, network)
     return Workshop(config, sources, assets, network, hardware)
 
@@ -113,15 +107,6 @@ def _set_adjacency(
             ]
             cost = adjacent_cost(example.target for part in parts for example in part)
             network.heads[head.name].get_buffer("adjacent").fill_(cost)
-
-
-def _check_positions(config: Config, network: MultiTaskNetwork) -> None:
-    most = network.encoder.most_tokens
-    if most is not None and config.encoder.max_tokens > most:
-        raise TrainingError(
-            f"{config.path}: max_tokens is {config.encoder.max_tokens}, but the encoder reads "
-            f"windows of at most {most} tokens"
-        )
 
 
 def choose_hardware(config: Config | PretrainConfig) -> Hardware:
