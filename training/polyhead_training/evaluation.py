@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from polyhead_server.heads import ClassificationOutput, SpansOutput, TaggingOutput
 from polyhead_training.batches import source_of
+from polyhead_training.cutting import packed
 from polyhead_training.metrics import score, tag_f1_from_raw, word_f1
 
 if TYPE_CHECKING:
@@ -46,17 +47,10 @@ def annotate(
     jobs = [(n, job) for n, doc in enumerate(documents) for job in model.jobs(doc, (task,))]
     jobs.sort(key=lambda pair: pair[1].tokens)  # stable: the windows of a text stay in order
     found: list[list[tuple[int, WindowOutput]]] = [[] for _ in documents]
-    start = 0
-    while start < len(jobs):
-        end = start + 1
-        tokens = jobs[start][1].tokens
-        while end < len(jobs) and tokens + jobs[end][1].tokens <= batch_tokens:
-            tokens += jobs[end][1].tokens
-            end += 1
-        outputs = model.run([job for _, job in jobs[start:end]]).outputs
-        for (number, job), output in zip(jobs[start:end], outputs, strict=True):
+    for batch in packed(jobs, lambda pair: pair[1].tokens, batch_tokens):
+        outputs = model.run([job for _, job in batch]).outputs
+        for (number, job), output in zip(batch, outputs, strict=True):
             found[number].append((_order(documents[number], job.window), output))
-        start = end
     return [
         (doc, model.finish(doc, [out for _, out in sorted(outs, key=_first)], (task,))[task])
         for doc, outs in zip(documents, found, strict=True)

@@ -23,6 +23,7 @@ from polyhead_training.bundle_place import check_place, place_beside, take_place
 from polyhead_training.bundle_update import update_bundle
 from polyhead_training.calibration import calibrate, heated
 from polyhead_training.card import CARD, model_card
+from polyhead_training.cutting import packed
 from polyhead_training.errors import ExportError
 from polyhead_training.evaluation import Measure, annotate
 from polyhead_training.quantise import quantise, trace_encoder
@@ -153,19 +154,7 @@ def _calibration(shop: Workshop) -> list[list[Window]]:
         chosen = rng.sample(examples, min(share, len(examples)))
         windows += [encoder.encode(source_of(example)).windows[0] for example in chosen]
     rng.shuffle(windows)
-    return _together(windows)
-
-
-def _together(windows: Sequence[Window]) -> list[list[Window]]:
-    batches: list[list[Window]] = [[]]
-    room = _CALIBRATION_TOKENS
-    for window in windows:
-        if batches[-1] and len(window.ids) > room:
-            batches.append([])
-            room = _CALIBRATION_TOKENS
-        batches[-1].append(window)
-        room -= len(window.ids)
-    return batches
+    return list(packed(windows, lambda window: len(window.ids), _CALIBRATION_TOKENS))
 
 
 def _prove_and_calibrate(shop: Workshop, bundle: Path) -> Proof:

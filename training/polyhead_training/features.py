@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 from polyhead_server.features import Features, batch_features, merge_features
 from polyhead_server.heads import POOLS
 from polyhead_server.packing import pack
+from polyhead_training.cutting import packed
 from polyhead_training.evaluation import BATCH_TOKENS
 
 if TYPE_CHECKING:
@@ -76,18 +77,13 @@ def _features(model: Model, documents: Sequence[Document]) -> list[Features]:
 
 def _batches(documents: Sequence[Document]) -> Iterator[tuple[list[_Place], list[Window]]]:
     """Windows of like length together, up to so many tokens."""
+
+    def window(place: _Place) -> Window:
+        return documents[place[0]].windows[place[1]]
+
+    def tokens(place: _Place) -> int:
+        return len(window(place).ids)
+
     places = [(n, w) for n, document in enumerate(documents) for w in range(len(document.windows))]
-    places.sort(key=lambda place: len(documents[place[0]].windows[place[1]].ids))
-    chosen: list[_Place] = []
-    windows: list[Window] = []
-    tokens = 0
-    for number, at in places:
-        window = documents[number].windows[at]
-        if windows and tokens + len(window.ids) > BATCH_TOKENS:
-            yield chosen, windows
-            chosen, windows, tokens = [], [], 0
-        chosen.append((number, at))
-        windows.append(window)
-        tokens += len(window.ids)
-    if windows:
-        yield chosen, windows
+    for chosen in packed(sorted(places, key=tokens), tokens, BATCH_TOKENS):
+        yield chosen, [window(place) for place in chosen]

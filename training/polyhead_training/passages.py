@@ -11,6 +11,7 @@ import torch
 
 from polyhead_server.errors import NoWordsError
 from polyhead_training.batches import NO_TARGET
+from polyhead_training.cutting import padded
 from polyhead_training.language_model import TextBatch
 
 if TYPE_CHECKING:
@@ -134,12 +135,7 @@ def mask_tokens(
 
 def held_batches(held: Sequence[IntArray], batch_tokens: int) -> list[list[IntArray]]:
     """Batches of passages of like length."""
-    batches: list[list[IntArray]] = [[]]
-    for passage in sorted(held, key=len):
-        if batches[-1] and (len(batches[-1]) + 1) * len(passage) > batch_tokens:
-            batches.append([])
-        batches[-1].append(passage)
-    return batches
+    return list(padded(sorted(held, key=len), len, batch_tokens))
 
 
 def held_seed(number: int) -> int:

@@ -12,6 +12,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from polyhead_training.cutting import padded
 from polyhead_training.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -141,18 +142,6 @@ def _batches(
     batches: list[tuple[Item, ...]] = []
     for start in range(0, len(items), bucket):
         part = sorted(items[start : start + bucket], key=lambda item: item.length)
-        batches += _cut(part, batch_tokens)
+        batches += map(tuple, padded(part, lambda item: item.length, batch_tokens))
     rng.shuffle(batches)
-    return batches
-
-
-def _cut(items: Sequence[Item], batch_tokens: int) -> list[tuple[Item, ...]]:
-    """Cut texts sorted by length so that count times longest stays within the budget."""
-    batches: list[tuple[Item, ...]] = []
-    start = 0
-    for end in range(1, len(items) + 1):
-        full = end == len(items) or (end + 1 - start) * items[end].length > batch_tokens
-        if full:
-            batches.append(tuple(items[start:end]))
-            start = end
     return batches

@@ -13,11 +13,12 @@ from polyhead_server.features import Features, merge_features
 from polyhead_server.heads import TaggingOutput, load_head
 from polyhead_server.model import Job, Model
 from polyhead_training.batches import output_ids
+from polyhead_training.cutting import packed
 from polyhead_training.errors import TrainingError
 from polyhead_training.evaluation import labels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from polyhead_server.bundle import HeadSpec
@@ -126,7 +127,9 @@ class Predictor:
     def _features(self, documents: Sequence[Document]) -> list[Features]:
         windows = [window for document in documents for window in document.windows]
         parts: list[Features] = []
-        for batch in _batches([Job(window, ()) for window in windows]):
+        for batch in packed(
+            [Job(window, ()) for window in windows], lambda job: job.tokens, _BATCH_TOKENS
+        ):
             outputs = self._model.run(batch).outputs
             parts += [output for output in outputs if isinstance(output, Features)]
         ends = np.cumsum([len(document.windows) for document in documents])
@@ -137,17 +140,3 @@ class Predictor:
 def _as_tagger(spec: HeadSpec) -> HeadSpec:
     """A spans head's outputs, each word's by itself."""
     return replace(spec, kind="tagging", labels=tuple(output_ids(spec)))
-
-
-def _batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
-    """Cut jobs into batches of so many tokens; their order is kept."""
-    batch: list[Job] = []
-    tokens = 0
-    for job in jobs:
-        if batch and tokens + job.tokens > _BATCH_TOKENS:
-            yield batch
-            batch, tokens = [], 0
-        batch.append(job)
-        tokens += job.tokens
-    if batch:
-        yield batch

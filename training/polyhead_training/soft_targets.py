@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 from polyhead_training.batches import NO_TARGET, collate, samples, source_of
 from polyhead_training.checkpoint import BEST
 from polyhead_training.config import load_config
+from polyhead_training.cutting import padded
 from polyhead_training.errors import TrainingError
 from polyhead_training.warm_start import CONFIG_COPY
 from polyhead_training.workshop import reopen_workshop
@@ -219,22 +220,14 @@ def _answers_in_order(
     """Run windows of like length together."""
     answers: list[npt.NDArray[np.float32]] = [np.zeros((0, 0), np.float32)] * len(jobs)
     order = sorted(range(len(jobs)), key=lambda place: len(jobs[place].window.ids))
-    start = 0
-    while start < len(order):
-        end = start + 1
-        while end < len(order) and _padded(jobs, order, start, end) <= _BATCH_TOKENS:
-            end += 1
-        part = order[start:end]
+    done = 0
+    for part in padded(order, lambda place: len(jobs[place].window.ids), _BATCH_TOKENS):
         found = _probabilities(teacher, head, [jobs[place] for place in part])
         for place, answer in zip(part, found, strict=True):
             answers[place] = answer
-        start = end
-        progress(start, len(order))
+        done += len(part)
+        progress(done, len(order))
     return answers
-
-
-def _padded(jobs: Sequence[Sample], order: Sequence[int], start: int, end: int) -> int:
-    return (end + 1 - start) * len(jobs[order[end]].window.ids)
 
 
 @torch.inference_mode()
