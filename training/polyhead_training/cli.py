@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polyhead_training.cli_add_head import add_add_head, add_remove_head
+from polyhead_training.cli_arguments import add_bundle, add_config, add_data, add_run
 from polyhead_training.cli_check import add_check
 from polyhead_training.cli_compare import add_compare
 from polyhead_training.cli_export_transformers import add_export_transformers
@@ -80,17 +81,15 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
             "on from its last checkpoint, to the same result, when the command is given again."
         ),
     )
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="training configuration, TOML")
-    _add_data(parser)
+    add_config(parser)
+    add_data(parser)
     parser.add_argument("--out", type=Path, required=True, help="directory of the new bundle")
+    add_run(parser)
     parser.add_argument(
-        "--run",
-        type=Path,
-        dest="folder",
-        metavar="DIR",
-        help="where checkpoints and history go (default: OUT with .run added)",
+        "--encoder",
+        metavar="NAME",
+        help="hub id or directory of the pretrained encoder, in place of the configured one",
     )
-    _add_encoder(parser)
     parser.add_argument(
         "--start",
         type=Path,
@@ -112,9 +111,6 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         dest="export",
         help="measure in torch only, and write no bundle: for encoders that cannot be served",
     )
-    parser.add_argument(
-        "--fresh", action="store_true", help="start anew where there is a checkpoint"
-    )
     parser.set_defaults(run=_fit, after_stop="; the same command goes on from the last checkpoint")
 
 
@@ -134,7 +130,7 @@ def _add_average(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="RUN",
         help="run directories; the first one's configuration is the bundle's",
     )
-    _add_data(parser)
+    add_data(parser)
     parser.add_argument("--out", type=Path, required=True, help="directory of the new bundle")
     parser.set_defaults(run=_average)
 
@@ -149,8 +145,8 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
             "they are at hand (--run), else from the record made at export."
         ),
     )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="directory of the bundle")
-    _add_data(parser)
+    add_bundle(parser)
+    add_data(parser)
     parser.add_argument(
         "--config", type=Path, help="measure on the sources of this configuration instead"
     )
@@ -163,24 +159,6 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_evaluate, after_stop="")
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="directory that the configuration's file names are relative to",
-    )
-
-
-def _add_encoder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--encoder",
-        metavar="NAME",
-        help="hub id or directory of the pretrained encoder, in place of the configured one",
-    )
 
 
 # torch takes seconds to import: a command is loaded when it is run, so that --help is quick.

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from polyhead_training.cli_arguments import add_bundle
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,7 +29,7 @@ def add_add_head(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "Without --dev and --test, texts of --data are set aside to choose and to measure by."
         ),
     )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="directory of the bundle")
+    add_bundle(parser)
     parser.add_argument("--name", required=True, help="name of the task")
     parser.add_argument("--kind", required=True, choices=_KINDS)
     _add_data(parser)
@@ -53,7 +55,7 @@ def add_remove_head(commands: argparse._SubParsersAction[argparse.ArgumentParser
         help="take a head out of a bundle",
         description="Take a head out of a bundle. The others stay as they are, to the last bit.",
     )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="directory of the bundle")
+    add_bundle(parser)
     parser.add_argument("--name", required=True, help="name of the task")
     parser.add_argument(
         "--out", type=Path, metavar="BUNDLE", help="new bundle (default: change BUNDLE itself)"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from polyhead_training.cli_arguments import add_config, add_data
 
 if TYPE_CHECKING:
     import argparse
@@ -20,14 +21,8 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
             "which training examples dev or test data of any head have too."
         ),
     )
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="training configuration, TOML")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="directory that the configuration's file names are relative to",
-    )
+    add_config(parser)
+    add_data(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--show-text",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from polyhead_training.cli_arguments import add_data
+
 _SAMPLES = 2000
 _MOST_SAMPLES = 1_000_000
 
@@ -23,13 +25,7 @@ def add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument("bundle_a", type=Path, metavar="BUNDLE_A", help="directory of a bundle")
     parser.add_argument("bundle_b", type=Path, metavar="BUNDLE_B", help="directory of the other")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="directory that the configuration's file names are relative to",
-    )
+    add_data(parser)
     parser.add_argument(
         "--config",
         type=Path,

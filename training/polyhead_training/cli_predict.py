@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from polyhead_training.cli_arguments import add_bundle
+
 if TYPE_CHECKING:
     from polyhead_training.predict_outputs import OutputFormat
 
@@ -27,7 +29,7 @@ def add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
             "the bundle is certain of."
         ),
     )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="directory of the bundle")
+    add_bundle(parser)
     _add_input(parser)
     _add_output(parser)
     parser.add_argument(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from polyhead_training.cli_arguments import add_data, add_run
+
 if TYPE_CHECKING:
     import argparse
 
@@ -24,29 +26,14 @@ def add_pretrain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "config", type=Path, metavar="CONFIG", help="pre-training configuration, TOML"
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="directory that the configuration's file names are relative to",
-    )
+    add_data(parser)
     parser.add_argument("--out", type=Path, required=True, help="directory of the new encoder")
-    parser.add_argument(
-        "--run",
-        type=Path,
-        dest="folder",
-        metavar="DIR",
-        help="where checkpoints and history go (default: OUT with .run added)",
-    )
+    add_run(parser)
     parser.add_argument(
         "--encoder",
         metavar="NAME",
         help="hub id or directory of the encoder to go on with, or awd-lstm or elmo for a new "
         "recurrent one, in place of the configured one",
-    )
-    parser.add_argument(
-        "--fresh", action="store_true", help="start anew where there is a checkpoint"
     )
     parser.set_defaults(
         run=_pretrain, after_stop="; the same command goes on from the last checkpoint"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from polyhead_training.cli_arguments import add_bundle, add_data
+
 
 def add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
@@ -18,14 +20,8 @@ def add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             "provenance. The page shows texts of the data unless --no-text is given."
         ),
     )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="directory of the bundle")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="directory that the configuration's file names are relative to",
-    )
+    add_bundle(parser)
+    add_data(parser)
     parser.add_argument(
         "--config",
         type=Path,
