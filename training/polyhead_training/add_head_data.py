@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING
 from polyhead_training.add_head_order import check_labels
 from polyhead_training.data import SourceData
 from polyhead_training.data.bio import OUTSIDE
-from polyhead_training.data.conll import read_conll
-from polyhead_training.data.conllu import read_conllu
 from polyhead_training.data.files import DataFile
 from polyhead_training.data.labels import LabelMap
-from polyhead_training.data.rows import read_csv, read_jsonl
+from polyhead_training.data.load import read_examples
 from polyhead_training.errors import TrainingError
 from polyhead_training.leakage import find_leaks
 from polyhead_training.problems import Problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from polyhead_server.bundle import Kind
@@ -198,26 +196,14 @@ def _read(order: HeadOrder, path: Path, labels: LabelMap, problems: Problems) ->
     file = DataFile(path, str(path), problems)
     before = len(problems)
     try:
-        found = list(_examples(order, file, labels))
+        tagged = order.kind != "classification"
+        found = list(read_examples(order.source(path), labels, file, tagged=tagged))
     except OSError as error:
         file.problem(1, f"cannot be read: {error.strerror or error}")
         return []
     if not found and len(problems) == before:
         file.problem(1, "has no examples")
     return found
-
-
-def _examples(order: HeadOrder, file: DataFile, labels: LabelMap) -> Iterator[Example]:
-    source = order.source(file.path)
-    match source.format:
-        case "csv":
-            return read_csv(file, source, labels)
-        case "conllu":
-            return read_conllu(file, str(source.column or "upos"), labels)
-        case "conll":
-            return read_conll(file, -1 if source.column == "" else int(source.column), labels)
-        case _:
-            return read_jsonl(file, source, labels, tagged=order.kind != "classification")
 
 
 def _check_parts(order: HeadOrder, data: HeadData) -> None:

@@ -33,9 +33,9 @@ from polyhead_training.predictions import own_config
 from polyhead_training.progress import Reporter
 from polyhead_training.soft_targets import open_teachers
 from polyhead_training.torch_engine import head_tensors
-from polyhead_training.torch_figures import check_servable, record_torch_figures
+from polyhead_training.torch_figures import check_servable, exact_model, record_torch_figures
 from polyhead_training.warm_start import CONFIG_COPY, earlier_config, start_from
-from polyhead_training.workshop import measure, open_workshop, reopen_workshop
+from polyhead_training.workshop import measure_parts, open_workshop, reopen_workshop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from polyhead_training.distributed import Team
     from polyhead_training.run import TrainingRun
     from polyhead_training.workshop import Workshop
-
-_SPLITS = ("dev", "test")
 
 
 def fit(  # noqa: PLR0913 - one for each option of the command
@@ -250,13 +248,12 @@ def _measure_both(
 ) -> tuple[list[Measure], list[Measure]]:
     model = Model.load(bundle, threads=config.training.threads)
     threadpool_limits(1, user_api="blas")  # its idle threads would slow the engine's
-    served = [m for split in _SPLITS for m in measure(model, config, data, split, raw=True)]
+    served = measure_parts(model, config, data)
     model.close()
     if shop is None:
         return served, []
-    exact = replace(shop, hardware=replace(shop.hardware, bf16=False)).model()
     wanted = {figure.head for figure in served}
-    found = [m for split in _SPLITS for m in measure(exact, config, data, split, raw=True)]
+    found = measure_parts(exact_model(shop), config, data)
     return served, [figure for figure in found if figure.head in wanted]
 
 

@@ -13,7 +13,7 @@ from polyhead_training.batches import source_of
 from polyhead_training.config import load_config
 from polyhead_training.errors import TrainingError
 from polyhead_training.evaluation import annotate, labels_of
-from polyhead_training.workshop import EVALUATION_TOKENS
+from polyhead_training.workshop import EVALUATION_TOKENS, SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from polyhead_training.config import Config, SourceConfig
     from polyhead_training.data import Example, SourceData
     from polyhead_training.data.examples import Span
-
-SPLITS = ("dev", "test")
 
 Answer = str | list[str]
 """A label, or a tag for every word."""

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from polyhead_training.errors import TrainingError
-from polyhead_training.workshop import measure
+from polyhead_training.workshop import measure_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
 
+    from polyhead_server.model import Model
     from polyhead_training.workshop import Workshop
 
 FIGURES = "figures.json"
@@ -36,11 +37,14 @@ def check_servable(shop: Workshop) -> None:
         )
 
 
+def exact_model(shop: Workshop) -> Model:
+    """A trained network as a model that computes in fp32."""
+    return replace(shop, hardware=replace(shop.hardware, bf16=False)).model()
+
+
 def record_torch_figures(console: Console, shop: Workshop, folder: Path) -> None:
     """Measure a network in fp32, print its figures, and write them into its run directory."""
-    model = replace(shop, hardware=replace(shop.hardware, bf16=False)).model()
-    parts = ("dev", "test")
-    found = [m for part in parts for m in measure(model, shop.config, shop.data, part, raw=True)]
+    found = measure_parts(exact_model(shop), shop.config, shop.data)
     text = json.dumps([asdict(figure) for figure in found], indent=1)
     (folder / FIGURES).write_text(text + "\n", encoding="utf-8")
     table = Table(title="Figures in percent")

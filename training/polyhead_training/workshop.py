@@ -39,6 +39,9 @@ ENCODER_FOLDER = "encoder"
 
 EVALUATION_TOKENS = 512
 
+SPLITS = ("dev", "test")
+"""The parts of data that are measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
@@ -152,3 +155,8 @@ def measure(
                 model, source, split, examples, raw=raw, batch_tokens=EVALUATION_TOKENS
             )
     return found
+
+
+def measure_parts(model: Model, config: Config, data: Mapping[str, SourceData]) -> list[Measure]:
+    """All figures on dev and test data, from raw text where there is some, too."""
+    return [m for split in SPLITS for m in measure(model, config, data, split, raw=True)]

@@ -72,12 +72,13 @@ def _file_reader(
     source: SourceConfig, head: HeadConfig, labels: LabelMap, root: Path, problems: Problems
 ) -> Callable[[str], list[Example]]:
     """What reads the examples of one of a source's files."""
+    tagged = head.kind != "classification"
 
     def read(name: str) -> list[Example]:
         before = len(problems)
         file = DataFile(root / name, str(root / name), problems)
         named = source.config, source.lines.get(name, 1)
-        examples = read_whole(file, _examples(source, head, labels, file), named)
+        examples = read_whole(file, read_examples(source, labels, file, tagged=tagged), named)
         if not examples and len(problems) == before:
             file.problem(1, "has no examples")
         return examples
@@ -85,10 +86,10 @@ def _file_reader(
     return read
 
 
-def _examples(
-    source: SourceConfig, head: HeadConfig, labels: LabelMap, file: DataFile
+def read_examples(
+    source: SourceConfig, labels: LabelMap, file: DataFile, *, tagged: bool
 ) -> Iterator[Example]:
-    tagged = head.kind != "classification"
+    """Read the examples of a file in the source's format; `tagged` have a tag for every word."""
     if source.unlabelled:
         return read_unlabelled(file, source, tagged=tagged)
     match source.format:

@@ -13,7 +13,7 @@ from polyhead_training.data.files import DataFile
 from polyhead_training.data.labels import LabelMap
 from polyhead_training.problems import did_you_mean
 
-_VISIBLE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]")
+VISIBLE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]")
 """What a text needs to have a word: something besides blanks and control characters."""
 
 
@@ -149,7 +149,7 @@ class _Row:
         if not isinstance(value, str):
             self._refuse(f'field "{name}" must be a text, not {_type(value)}')
             return None
-        if not _VISIBLE.search(value):
+        if not VISIBLE.search(value):
             self._refuse(f'field "{name}" is empty')
             return None
         return self._sound(name, value)

@@ -1,15 +1,13 @@
 """Texts without labels, from which a student learns what its teachers say."""
 
-import re
 from collections.abc import Iterator
 
 from polyhead_server.words import WordSplitter, default_lexicon
 from polyhead_training.config_types import SourceConfig
 from polyhead_training.data.examples import Example
 from polyhead_training.data.files import DataFile
-from polyhead_training.data.rows import read_texts
+from polyhead_training.data.rows import VISIBLE, read_texts
 
-_VISIBLE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]")
 _LONGEST_SENTENCE = 200
 """Words of a text that are read: the teacher's sentences are shorter than this, too."""
 
@@ -30,5 +28,5 @@ def read_unlabelled(file: DataFile, source: SourceConfig, *, tagged: bool) -> It
 
 def _lines(file: DataFile) -> Iterator[tuple[int, str]]:
     for number, line in file.lines():
-        if _VISIBLE.search(line):
+        if VISIBLE.search(line):
             yield number, line

@@ -15,12 +15,13 @@ from polyhead_training.config import load_config
 from polyhead_training.console import open_console
 from polyhead_training.data import load_all
 from polyhead_training.predict_engine import load_model
-from polyhead_training.predictions import SPLITS, counted_labels, measured_config, predictions
+from polyhead_training.predictions import counted_labels, measured_config, predictions
 from polyhead_training.report import part_sections, sections
 from polyhead_training.report.history import read_history
 from polyhead_training.report.html import Html, element, escape, join
 from polyhead_training.report.judged import decisive, judge
 from polyhead_training.report.singles import gaps
+from polyhead_training.workshop import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
