@@ -1,6 +1,6 @@
 """Batches keep to their budget, and hold every item once in the order given."""
 
-from itertools import chain
+from itertools import chain, pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ def test_packed_batches_are_as_full_as_their_budget_lets_them(sizes, most):
     batches = list(packed(sizes, size, most))
     assert list(chain(*batches)) == sizes
     assert all(sum(batch) <= most or len(batch) == 1 for batch in batches)
-    for batch, after in zip(batches, batches[1:], strict=False):
+    for batch, after in pairwise(batches):
         assert sum(batch) + after[0] > most
 
 
@@ -30,5 +30,5 @@ def test_padded_batches_count_the_padding(sizes, most):
     batches = list(padded(sizes, size, most))
     assert list(chain(*batches)) == sizes
     assert all(len(batch) * batch[-1] <= most or len(batch) == 1 for batch in batches)
-    for batch, after in zip(batches, batches[1:], strict=False):
+    for batch, after in pairwise(batches):
         assert (len(batch) + 1) * after[0] > most

@@ -144,6 +144,8 @@ def leak_warnings(config: Config, data: Mapping[str, SourceData]) -> list[str]:
             for name, source in data.items()
             if source.dropped
         ]
+    if config.data.leakage == "error":  # reading the data would have ended in it
+        return []
     lines = _lines(count_leaks(find_leaks(data), data))
     hidden = len(lines) - _MOST_LINES
     if hidden > 0:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from polyhead_server.encoding import DocumentEncoder
     from polyhead_training.batches import Sample
     from polyhead_training.config import Config, HeadConfig, SourceConfig
     from polyhead_training.data import Example
@@ -63,8 +64,8 @@ class SoftTargets:
 class Teacher:
     """A trained run that answers for a student."""
 
-    folder: Path
     shop: Workshop
+    encoder: DocumentEncoder
     mark: str
     """Names its weights."""
 
@@ -92,7 +93,7 @@ def _open(folder: Path) -> Teacher:
     shop.network.eval()
     with (folder / BEST).open("rb") as file:
         mark = hashlib.file_digest(file, "sha256").hexdigest()
-    return Teacher(folder, shop, mark)
+    return Teacher(shop, shop.assets.encoder(), mark)
 
 
 def teach(
@@ -201,13 +202,12 @@ def _ask_one(
     teacher: Teacher, head: str, examples: Sequence[Example], progress: Callable[[int, int], None]
 ) -> list[npt.NDArray[np.float32]]:
     """Probabilities of each example, [rows, O]."""
-    encoder = teacher.shop.assets.encoder()
     jobs: list[Sample] = []
     ends: list[int] = []
     for example in examples:
         source = source_of(example)
         unknown = "" if isinstance(source, str) else ("",) * len(source)
-        jobs += samples(encoder.encode(source), unknown, {"": NO_TARGET})
+        jobs += samples(teacher.encoder.encode(source), unknown, {"": NO_TARGET})
         ends.append(len(jobs))
     answers = _answers_in_order(teacher, head, jobs, progress)
     starts = [0, *ends[:-1]]

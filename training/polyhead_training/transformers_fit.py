@@ -74,7 +74,7 @@ def lessons(
     """
     chosen = [(source, _drawn(shop, part, len(taught), options)) for source, part in taught]
     config = replace(shop.config, sources=tuple(source for source, _ in chosen))
-    teacher = Teacher(Path(), shop, "")
+    teacher = Teacher(shop, shop.assets.encoder(), "")
     shop.network.eval()
     with tempfile.TemporaryDirectory() as folder:
         parts = [part for _, part in chosen]

@@ -71,9 +71,10 @@ def study(arguments: list[str]) -> int:
     parser.add_argument("--recurrent", help="a recurrent language model made by pretrain")
     parser.add_argument("--out", type=Path, default=Path("build/study"))
     options = parser.parse_args(arguments)
+    done = known()
     for variant in variants():
         wanted = not options.parts or variant.part in options.parts
-        if not wanted or variant.key in known() or (variant.recurrent and not options.recurrent):
+        if not wanted or variant.key in done or (variant.recurrent and not options.recurrent):
             continue
         row = run(variant, options)
         if row is None:
