@@ -22,7 +22,7 @@ from polyhead_server.errors import (
     RequestError,
     UnauthenticatedError,
 )
-from polyhead_server.gateway.envoy_types import PROXY_FOR_JSON, PROXY_HEADER
+from polyhead_server.headers import PROXY_FOR_JSON, PROXY_HEADER, REQUEST_ID_HEADER
 from polyhead_server.wire_errors import DETAILS_KEY, code_of, status_of
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from polyhead_server.metrics import Metrics
 
     Context = grpc.aio.ServicerContext[Any, Any]
-
-REQUEST_ID_KEY = "x-request-id"
 
 _log = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
@@ -170,7 +168,7 @@ class Call:
         self._counts = calls.metrics.method(method.kind, method.service, method.name)
         self._metadata = {k: v for k, v in context.invocation_metadata() or () if type(v) is str}
         self._start = time.perf_counter()
-        self.request_id = _request_id(self._metadata.get(REQUEST_ID_KEY, ""))
+        self.request_id = _request_id(self._metadata.get(REQUEST_ID_HEADER, ""))
         self.documents = 0
         self.tokens = 0
         self._sent_id = False
@@ -204,13 +202,13 @@ class Call:
         elsewhere.
         """
         if PROXY_HEADER in self._metadata:
-            self._context.set_trailing_metadata(((REQUEST_ID_KEY, self.request_id),))
+            self._context.set_trailing_metadata(((REQUEST_ID_HEADER, self.request_id),))
         else:
             await self._send_first()
 
     async def _send_first(self) -> None:
         self._sent_id = True
-        await self._context.send_initial_metadata(((REQUEST_ID_KEY, self.request_id),))
+        await self._context.send_initial_metadata(((REQUEST_ID_HEADER, self.request_id),))
 
     def deadline(self, default: float | None = None) -> float:
         """Event loop time at which the client, or else `default` seconds, puts an end to it."""
@@ -268,7 +266,7 @@ class Call:
         self._context.set_details(status.message)
         details: tuple[tuple[str, str | bytes], ...] = ((DETAILS_KEY, status.SerializeToString()),)
         if not self._sent_id:
-            details = (*details, (REQUEST_ID_KEY, self.request_id))
+            details = (*details, (REQUEST_ID_HEADER, self.request_id))
         self._context.set_trailing_metadata(details)
         return code_of(known)
 

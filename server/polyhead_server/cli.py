@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +19,7 @@ from polyhead_server.bundle import open_bundle
 from polyhead_server.errors import PolyheadError, SettingsError
 from polyhead_server.gateway.command import add_gateway
 from polyhead_server.logs import configure_logs
+from polyhead_server.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,24 +94,11 @@ async def _run(settings: Settings) -> bool:
     from polyhead_server.lifecycle import start_server  # noqa: PLC0415 - slow to import
 
     stop = asyncio.Event()
-    _on_signals(stop)
+    stop_on_signals(stop)
     server = await start_server(settings)
     print(server.ready, flush=True)  # noqa: T201 - the one line that others wait for
     await stop.wait()
     return await server.stop()
-
-
-def _on_signals(stop: asyncio.Event) -> None:
-    """Let the first SIGTERM or SIGINT set `stop`, and the second end the process at once."""
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: int) -> None:
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
 
 
 def _inspect(parsed: argparse.Namespace) -> int:

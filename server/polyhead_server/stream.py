@@ -18,6 +18,7 @@ from polyhead_server.errors import (
     Violation,
 )
 from polyhead_server.offsets import Unit
+from polyhead_server.room import Room
 
 if TYPE_CHECKING:
     from polyhead.v1 import annotation_service_pb2 as pb
@@ -46,10 +47,8 @@ class Stream:
         self._context = context
         self._call = call
         self._annotator = annotator
-        self._most_items = most_items
         self._deadline = call.deadline(default=math.inf)
-        self._held = 0
-        self._room = asyncio.Event()
+        self._room = Room(most_items)
         self._writing = asyncio.Lock()
         self._end: RequestError | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -78,7 +77,7 @@ class Stream:
 
     async def _read(self, group: asyncio.TaskGroup) -> None:
         while self._end is None:
-            await self._has_room()
+            await self._room.wait()
             message = await self._context.read()
             if message is grpc.aio.EOF:
                 return
@@ -89,13 +88,8 @@ class Stream:
             elif not received.message.items:
                 self._end = InvalidRequestError([Violation("items", "must hold at least one")])
             else:
-                self._held += len(received.message.items)
+                self._room.take(len(received.message.items))
                 group.create_task(self._answer(received))
-
-    async def _has_room(self) -> None:
-        while self._held >= self._most_items:
-            self._room.clear()
-            await self._room.wait()
 
     async def _answer(self, received: Received[pb.AnnotateStreamRequest]) -> None:
         response = await self._response(received)
@@ -103,8 +97,7 @@ class Stream:
             async with self._writing:
                 await self._context.write(response)
             self._call.sent()
-        self._held -= len(received.message.items)
-        self._room.set()
+        self._room.give(len(received.message.items))
 
     async def _response(
         self, received: Received[pb.AnnotateStreamRequest]

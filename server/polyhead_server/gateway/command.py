@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from polyhead_server.gateway.descriptors import DATA
 from polyhead_server.gateway.keys import read_keys
 from polyhead_server.gateway.process import start_gateway
 from polyhead_server.logs import configure_logs
+from polyhead_server.signals import stop_on_signals
 
 if TYPE_CHECKING:
     import argparse
@@ -75,7 +75,7 @@ def _print_config(settings: GatewaySettings, data: str) -> int:
 
 async def _run(settings: GatewaySettings) -> int:
     stop = asyncio.Event()
-    _on_signals(stop)
+    stop_on_signals(stop)
     async with start_gateway(settings) as gateway:
         await gateway.listening()
         telling = asyncio.create_task(_tell(gateway, settings))
@@ -106,16 +106,3 @@ async def _tell(gateway: Gateway, settings: GatewaySettings) -> None:
         _log.warning("no_healthy_server", servers=settings.upstream)
         ready = await gateway.ready()
     print(ready, flush=True)  # noqa: T201 - the one line that others wait for
-
-
-def _on_signals(stop: asyncio.Event) -> None:
-    """Let the first SIGTERM or SIGINT set `stop`, and the second end the process at once."""
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: int) -> None:
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from polyhead_server.gateway.envoy_types import (
     CLIENT_HEADER,
-    PROXY_HEADER,
     Json,
     message,
     seconds,
@@ -18,6 +17,7 @@ from polyhead_server.gateway.replies import reply_mappers
 from polyhead_server.gateway.routes import route_configuration
 from polyhead_server.gateway.settings import NOWHERE
 from polyhead_server.gateway.upstreams import certificate, clusters
+from polyhead_server.headers import PROXY_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,14 +10,7 @@ Json = dict[str, Any]
 
 CLIENT_HEADER = "x-polyhead-client"
 """Who the caller is, by API key or token. Set by the gateway alone, for rate limits and logs."""
-PROXY_HEADER = "x-polyhead-proxy"
-"""Tells servers that a gateway asks. It tries a call elsewhere as long as nothing came back, so
-they keep even the metadata until they have the answer."""
-PROXY = "gateway"
-PROXY_FOR_JSON = "json"
-"""What the header says; callers in JSON do not wait for the beginning of a stream, either."""
 API_KEY_HEADER = "x-api-key"
-REQUEST_ID_HEADER = "x-request-id"
 
 _PREFIX = "type.googleapis.com/envoy."
 

@@ -10,10 +10,6 @@ from polyhead_server.gateway import filters
 from polyhead_server.gateway.descriptors import api_methods
 from polyhead_server.gateway.envoy_types import (
     API_KEY_HEADER,
-    PROXY,
-    PROXY_FOR_JSON,
-    PROXY_HEADER,
-    REQUEST_ID_HEADER,
     Json,
     add_header,
     header_begins,
@@ -24,6 +20,7 @@ from polyhead_server.gateway.envoy_types import (
 )
 from polyhead_server.gateway.live import live_route
 from polyhead_server.gateway.pages import pages
+from polyhead_server.headers import PROXY, PROXY_FOR_JSON, PROXY_HEADER, REQUEST_ID_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

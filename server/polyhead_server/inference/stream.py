@@ -12,6 +12,7 @@ from polyhead_server.calls import told
 from polyhead_server.errors import DrainingError
 from polyhead_server.inference import open_inference_pb2 as pb
 from polyhead_server.inference.grpc_wire import infer_request, infer_response
+from polyhead_server.room import Room
 
 if TYPE_CHECKING:
     from polyhead_server.calls import Call, Calls, Context
@@ -35,10 +36,8 @@ class InferStream:
         self._context = context
         self._call = call
         self._inference = inference
-        self._most_texts = most_texts
         self._deadline = call.deadline(default=math.inf)
-        self._held = 0
-        self._room = asyncio.Event()
+        self._room = Room(most_texts)
         self._answers: asyncio.Queue[tuple[asyncio.Task[pb.ModelStreamInferResponse], int] | None]
         self._answers = asyncio.Queue()
         self._draining = False
@@ -66,7 +65,7 @@ class InferStream:
 
     async def _read(self, group: asyncio.TaskGroup) -> None:
         while True:
-            await self._has_room()
+            await self._room.wait()
             message = await self._context.read()
             if message is grpc.aio.EOF:
                 self._answers.put_nowait(None)
@@ -74,13 +73,8 @@ class InferStream:
             received = cast("Received[pb.ModelInferRequest]", message)
             self._call.received()
             size = self._size(received.message)
-            self._held += size
+            self._room.take(size)
             self._answers.put_nowait((group.create_task(self._answer(received)), size))
-
-    async def _has_room(self) -> None:
-        while self._held >= self._most_texts:
-            self._room.clear()
-            await self._room.wait()
 
     def _size(self, request: pb.ModelInferRequest) -> int:
         """The texts that a request says it has, as far as it may have them."""
@@ -92,8 +86,7 @@ class InferStream:
             answer, size = entry
             await self._context.write(await answer)
             self._call.sent()
-            self._held -= size
-            self._room.set()
+            self._room.give(size)
 
     async def _answer(
         self, received: Received[pb.ModelInferRequest]
