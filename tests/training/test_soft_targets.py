@@ -108,6 +108,25 @@ def test_teachers_are_asked_about_chosen_heads_only(open_shop, teacher, tmp_path
     assert asked == ["tags"]
 
 
+def test_teachers_are_not_asked_about_sources_that_decline(open_shop, teacher, tmp_path):
+    """A source may be learned from its labels alone, while others of its head have a teacher."""
+    shop = open_shop(
+        toy_config().replace('name = "reviews"', 'name = "reviews"\nsoft_targets = false')
+    )
+    soft = teach(shop.config, examples(shop), [teacher], tmp_path, said)
+    named = {s.name for s, found in zip(shop.config.sources, soft, strict=True) if found}
+    assert named == {s.name for s in shop.config.sources} - {"reviews"}
+
+
+def test_texts_without_labels_cannot_decline_teachers(toy_data, tmp_path, capsys):
+    """They would teach nothing."""
+    text = toy_config(HEADS, SOURCES + UNLABELLED.replace("passes = 4.0", "soft_targets = false"))
+    (tmp_path / "c.toml").write_text(text, encoding="utf-8")
+    where = ["--data", str(toy_data), "--out", str(tmp_path / "b")]
+    assert main(["fit", str(tmp_path / "c.toml"), *where]) != 0
+    assert "learns from soft targets alone" in capsys.readouterr().err
+
+
 def test_a_chosen_head_must_exist(tmp_path, toy, capsys):
     """The error gives the line and the nearest name."""
     config = tmp_path / "bad.toml"

@@ -90,6 +90,7 @@ def _source(table: Table, head: HeadConfig | None, config: str) -> SourceConfig:
         augment=read_augment(table.table("augment"), head),
         select=table.flag("select", default=True),
         unlabelled=table.flag("unlabelled", default=False),
+        soft_targets=table.flag("soft_targets", default=True),
         config=config,
         lines=_file_lines(table, files),
     )
@@ -180,6 +181,8 @@ def _fit_to_head(table: Table, source: SourceConfig, head: HeadConfig) -> Source
         table.problem(f"{message}, not {source.format}", "format")
     if source.unlabelled and (source.dev or source.test or source.hold_out):
         table.problem("a source without labels has training files only", "unlabelled")
+    if source.unlabelled and not source.soft_targets:
+        table.problem("a source without labels learns from soft targets alone", "soft_targets")
     _check_map(table, source, head)
     _check_among(table, source, head)
     return _with_labels_in_order(source, head)

@@ -246,6 +246,8 @@ class SourceConfig:
     """Whether its figure counts in the choice of the best weights."""
     unlabelled: bool = False
     """The training files have texts only; teachers say what there is to learn."""
+    soft_targets: bool = True
+    """Whether teachers are asked about its texts, where there are any; else labels alone teach."""
     config: str = field(default="", compare=False)
     """Path of the config, for problems with the files it names."""
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)

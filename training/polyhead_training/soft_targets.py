@@ -133,7 +133,7 @@ def teach(
 
 def _able(config: Config, source: SourceConfig, teachers: Sequence[Teacher]) -> list[Teacher]:
     chosen = config.distillation.heads
-    if chosen and source.head not in chosen:
+    if not source.soft_targets or (chosen and source.head not in chosen):
         return []
     return [teacher for teacher in teachers if teacher.knows(config.head(source.head))]
 
