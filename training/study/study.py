@@ -1,8 +1,10 @@
 """Runs the study: many small trainings with the real command, one row of results for each.
 
-    python training/study/study.py --data DATA --encoder DIR --recurrent DIR [PART ...]
+    python training/study/study.py --data DATA --encoder DIR --recurrent DIR --domain DIR
+        --teacher RUN [PART ...]
 
-A run whose row is there already is not repeated, so the study can be stopped and taken up again.
+Runs that start from what no option names are left out. A run whose row is there already is not
+repeated, so the study can be stopped and taken up again.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+from after import speed, under_noise
 from variants import Variant, variants
 
 from polyhead_training.cli import main
@@ -29,11 +32,8 @@ def run(variant: Variant, options: argparse.Namespace) -> dict[str, object] | No
     place.mkdir(parents=True)
     config = place / "config.toml"
     config.write_text(variant.config(), encoding="utf-8")
-    encoder = options.recurrent if variant.recurrent else options.encoder
     start, used = time.monotonic(), time.process_time()
-    arguments = ["fit", str(config), "--data", str(options.data), "--out", str(place / "bundle")]
-    status = main([*arguments, "--encoder", str(encoder), "--no-export"])
-    if status:
+    if main(_command(variant, options, config)):
         return None
     folder = place / "bundle.run"
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
@@ -45,10 +45,30 @@ def run(variant: Variant, options: argparse.Namespace) -> dict[str, object] | No
         "seed": variant.seed,
         "seconds": round(time.monotonic() - start, 1),
         "cpu_seconds": round(time.process_time() - used, 1),
+        "training_seconds": history[-1]["seconds"],
         "steps": history[-1]["step"],
         "curve": [{"step": entry["step"], "figures": _values(entry)} for entry in history],
         "figures": figures,
+        **({"noise": under_noise(folder, options.data)} if variant.noisy else {}),
+        **(
+            {"speed": speed(folder, options.data)} if variant.part in ("layers", "encoders") else {}
+        ),
     }
+
+
+def _command(variant: Variant, options: argparse.Namespace, config: Path) -> list[str]:
+    bundle = config.parent / "bundle"
+    arguments = ["fit", str(config), "--data", str(options.data), "--out", str(bundle)]
+    if variant.start == "teacher":
+        return [
+            *arguments,
+            "--encoder",
+            options.encoder,
+            "--teacher",
+            options.teacher,
+            "--no-export",
+        ]
+    return [*arguments, "--encoder", getattr(options, variant.start), "--no-export"]
 
 
 def _values(entry: dict[str, list[dict[str, object]]]) -> dict[str, object]:
@@ -69,12 +89,14 @@ def study(arguments: list[str]) -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--encoder", required=True, help="the pretrained transformer")
     parser.add_argument("--recurrent", help="a recurrent language model made by pretrain")
+    parser.add_argument("--domain", help="the transformer, pre-trained further by pretrain")
+    parser.add_argument("--teacher", help="a run to learn from, such as the default bundle's")
     parser.add_argument("--out", type=Path, default=Path("build/study"))
     options = parser.parse_args(arguments)
     done = known()
     for variant in variants():
         wanted = not options.parts or variant.part in options.parts
-        if not wanted or variant.key in done or (variant.recurrent and not options.recurrent):
+        if not wanted or variant.key in done or not getattr(options, variant.start):
             continue
         row = run(variant, options)
         if row is None:

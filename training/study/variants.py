@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-SEEDS = (1, 2, 3)
 SIZES = {50: 16.0, 100: 12.0, 500: 6.0, 1000: 4.0, 5000: 1.5, 0: 1.0}
 """Labelled examples of the few-examples runs, 0 for all, and the passes over them."""
 
@@ -44,14 +43,14 @@ SOURCES: dict[str, dict[str, Any]] = {
         "format": "jsonl",
         "train": "sst2/train-sentences.jsonl",
         "dev": "sst2/dev.jsonl",
-        "passes": 2.0,
+        "passes": 1.5,
     },
     "topic": {
         "name": "ag-news",
         "format": "jsonl",
         "train": "ag-news/train.jsonl.gz",
         "hold_out": 1000,
-        "max_examples": 6000,
+        "max_examples": 4000,
         "passes": 1.0,
     },
     "entities": {
@@ -59,7 +58,7 @@ SOURCES: dict[str, dict[str, Any]] = {
         "format": "conll",
         "train": "uner-ewt/train.conll",
         "dev": "uner-ewt/dev.conll",
-        "max_examples": 6000,
+        "max_examples": 4000,
         "passes": 2.0,
         "metric": "entity_f1",
     },
@@ -68,10 +67,21 @@ SOURCES: dict[str, dict[str, Any]] = {
         "format": "conllu",
         "train": "ud-ewt/en_ewt-ud-train.conllu.gz",
         "dev": "ud-ewt/en_ewt-ud-dev.conllu",
-        "max_examples": 6000,
+        "max_examples": 4000,
         "passes": 1.5,
     },
 }
+
+
+PAIR = ("sentiment", "entities")
+"""The heads of the runs that compare ways of transfer and changes to the data."""
+
+NOISES: dict[str, dict[str, float]] = {
+    "lower": {"lower": 1.0},
+    "upper": {"upper": 1.0},
+    "typo": {"typo": 1.0},
+}
+"""What is done to dev texts to see how a model bears it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +97,10 @@ class Variant:
     training: dict[str, Any] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
     """Changes to the sources."""
-    recurrent: bool = False
-    """Whether it starts from the recurrent language model instead of the transformer."""
+    start: str = "encoder"
+    """What it starts from: the option of the study that names it."""
+    noisy: bool = False
+    """Whether it is measured on changed dev texts too."""
 
     @property
     def key(self) -> str:
@@ -109,6 +121,8 @@ class Variant:
         }
         lines = [f'name = "study"\nversion = "1"\nseed = {self.seed}']
         lines += [_table("[encoder]", encoder), _table("[training]", training)]
+        if self.noisy:
+            lines.append(_table("[augmentation]", {"forms": SOURCES["pos"]["train"]}))
         for head in self.heads:
             lines.append(_table("[[heads]]", {"name": head, **HEADS[head]}))
             source = {"head": head, **SOURCES[head], **self.source}
@@ -117,12 +131,18 @@ class Variant:
 
 
 def _table(title: str, values: dict[str, Any]) -> str:
-    return "\n".join([title, *(f"{key} = {json.dumps(value)}" for key, value in values.items())])
+    return "\n".join([title, *(f"{key} = {_value(value)}" for key, value in values.items())])
+
+
+def _value(value: object) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {json.dumps(part)}" for key, part in value.items()) + " }"
+    return json.dumps(value)
 
 
 RANDOM = {"init": "random"}
 RECURRENT = {"shape_embedding": False}
-CURVE = {"validations": 6}
+CURVE = {"validations": 5}
 
 
 def variants() -> list[Variant]:
@@ -132,36 +152,72 @@ def variants() -> list[Variant]:
         Variant("encoders", "random", encoder=RANDOM, training=CURVE),
     ]
     found += [Variant("tasks", head, heads=(head,)) for head in HEADS]
-    found += [
-        Variant("modes", "frozen", encoder={"train": "frozen"}),
-        Variant("modes", "frozen-mix", encoder={"train": "frozen", "mix": True}),
-        Variant("modes", "adapters", encoder={"train": "adapters"}, training=_rate(1e-3)),
-        Variant(
-            "modes",
-            "gradual",
-            encoder={"train": "gradual"},
-            training={"schedule": "slanted", "warmup": 0.1, "layer_decay": 0.8},
-        ),
-    ]
     found += [Variant("layers", str(count), encoder={"layers": count}) for count in (3, 4, 5)]
-    return found + _few()
+    return [*found, *_modes(), *_few(1), *_noise(), *_ways(), *_few(2), *_few(3)]
 
 
-def _few() -> list[Variant]:
-    found = []
-    for seed in SEEDS:
-        for size, passes in SIZES.items():
-            change = {"max_examples": size, "passes": passes}
-            for name, options in (
-                ("pretrained", {}),
-                ("random", {"encoder": RANDOM}),
-                ("recurrent", {"encoder": RECURRENT, "training": _rate(1e-3), "recurrent": True}),
-            ):
-                made = Variant(
-                    "data", f"{name}-{size}", seed, ("sentiment",), source=change, **options
-                )
-                found.append(made)
-    return found
+def _modes() -> list[Variant]:
+    slanted = {"schedule": "slanted", "warmup": 0.1, "layer_decay": 0.8}
+    return [
+        Variant("modes", "frozen", encoder={"train": "frozen"}),
+        Variant("modes", "frozen, mix of layers", encoder={"train": "frozen", "mix": True}),
+        Variant("modes", "adapters", encoder={"train": "adapters"}, training=_rate(1e-3)),
+        Variant("modes", "gradual, slanted", encoder={"train": "gradual"}, training=slanted),
+    ]
+
+
+def _ways() -> list[Variant]:
+    """One run for each way that has no part of its own; the first is what they change."""
+    changes: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "mix of layers": {"encoder": {"mix": True}},
+        "one more layer": {"encoder": {"add_layers": 1}},
+        "slanted, layer by layer": {"training": {"schedule": "slanted", "layer_decay": 0.8}},
+        "cosine": {"training": {"schedule": "cosine"}},
+        "adafactor": {"training": {"optimiser": "adafactor"}},
+        "radam": {"training": {"optimiser": "radam"}},
+        "sgd": {"training": {"optimiser": "sgd", **_rate(2e-2), "head_learning_rate": 0.1}},
+        "sampling by temperature": {"training": {"sampling": "temperature"}},
+        "annealed sampling": {"training": {"sampling": "annealed"}},
+        "consistency": {"training": {"consistency": 1.0}},
+        "pre-trained on the domain": {"start": "domain"},
+        "taught by the default's run": {"start": "teacher"},
+    }
+    return [Variant("ways", name, heads=PAIR, **change) for name, change in changes.items()]
+
+
+def _noise() -> list[Variant]:
+    augmentations: dict[str, dict[str, float]] = {
+        "none": {},
+        "letter case": {"lower": 0.1, "upper": 0.1, "title": 0.05},
+        "typing errors": {"typo": 0.3},
+        "other forms of a lemma": {"lemma": 0.2},
+        "words masked": {"mask": 0.1},
+    }
+    return [
+        Variant("noise", name, heads=PAIR, source={"augment": chances}, noisy=True)
+        for name, chances in augmentations.items()
+    ]
+
+
+def _few(seed: int) -> list[Variant]:
+    starts: dict[str, dict[str, Any]] = {
+        "pretrained": {},
+        "random": {"encoder": RANDOM},
+        "recurrent": {"encoder": RECURRENT, "training": _rate(1e-3), "start": "recurrent"},
+    }
+    return [
+        Variant(
+            "data",
+            f"{name}-{size}",
+            seed,
+            ("sentiment",),
+            source={"max_examples": size, "passes": passes},
+            **options,
+        )
+        for name, options in starts.items()
+        for size, passes in SIZES.items()
+    ]
 
 
 def _rate(value: float) -> dict[str, Any]:
