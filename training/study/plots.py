@@ -1,4 +1,4 @@
-"""Draws the study's plots and writes its tables, from results.jsonl.
+"""Draws the study's plots and prints its tables, from results.jsonl and precision.json.
 
 python training/study/plots.py
 """
@@ -9,12 +9,15 @@ import json
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 
 mpl.use("svg")
 from matplotlib import pyplot as plt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 HERE = Path(__file__).parent
 PLOTS = HERE / "plots"
@@ -25,8 +28,10 @@ TASKS = {
     "ud-ewt": "part of speech",
 }
 COLOURS = {"pretrained": "#2458a6", "random": "#b4492d", "recurrent": "#6a8f2f"}
+ALL_SENTENCES = 6920
 
 Row = dict[str, Any]
+Column = tuple[str, "Callable[[Row], str]"]
 
 
 def rows(part: str) -> list[Row]:
@@ -43,14 +48,36 @@ def figure(row: Row, source: str) -> float | None:
     return None
 
 
-def table(part: str, found: list[Row], title: str) -> str:
-    """A table of a part: a line a run, a column a task."""
-    lines = [f"| {title} | " + " | ".join(TASKS.values()) + " | CPU |", "|---|" + "---:|" * 5]
+def table(part: str, title: str, found: Sequence[Row], columns: Sequence[Column]) -> str:
+    """A table of a part: a line a run."""
+    names = [name for name, _ in columns]
+    lines = [f"| {title} | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
     for row in found:
-        cells = [figure(row, source) for source in TASKS]
-        shown = " | ".join("" if cell is None else f"{cell:.1f}" for cell in cells)
-        lines.append(f"| {row['name']} | {shown} | {row['cpu_seconds']:.0f} s |")
+        cells = " | ".join(cell(row) for _, cell in columns)
+        lines.append(f"| {row['name']} | {cells} |")
     return f"<!-- {part} -->\n" + "\n".join(lines) + "\n"
+
+
+def _tasks(*names: str) -> list[Column]:
+    def column(source: str) -> Column:
+        def cell(row: Row) -> str:
+            value = figure(row, source)
+            return "" if value is None else f"{value:.1f}"
+
+        return TASKS[source], cell
+
+    return [column(source) for source in names or TASKS]
+
+
+CPU: Column = ("CPU", lambda row: f"{row['cpu_seconds']:.0f} s")
+SPEED: Column = ("tokens/s", lambda row: f"{row['speed']:,}" if "speed" in row else "")
+
+
+def _noisy(change: str, source: str) -> Column:
+    return (
+        f"{TASKS[source]}, {change}",
+        lambda row: f"{100 * row['noise'][change][source]:.1f}",
+    )
 
 
 def draw_curves(found: list[Row]) -> None:
@@ -76,9 +103,10 @@ def draw_few(found: list[Row]) -> str:
         name, size = row["name"].rsplit("-", 1)
         value = figure(row, "sst2")
         if value is not None:
-            values[name][int(size) or 6920].append(value)
+            values[name][int(size) or ALL_SENTENCES].append(value)
     chart, axis = plt.subplots(figsize=(6, 4), constrained_layout=True)
-    lines = ["| examples | " + " | ".join(values) + " |", "|---|" + "---:|" * len(values)]
+    lines = ["| labelled sentences | " + " | ".join(values) + " |"]
+    lines.append("|---|" + "---:|" * len(values))
     for name, by_size in values.items():
         sizes = sorted(by_size)
         means = [mean(by_size[size]) for size in sizes]
@@ -111,21 +139,21 @@ def draw() -> None:
     PLOTS.mkdir(exist_ok=True)
     mpl.rcParams["svg.hashsalt"] = "polyhead"
     encoders = rows("encoders")
-    together = [{**row, "name": "all four together"} for row in encoders[:1]]
-    parts = [
-        table("encoders", encoders, "start"),
-        table("tasks", together + rows("tasks"), "heads"),
-    ]
-    full = [{**row, "name": "full"} for row in encoders[:1]]
-    parts.append(table("modes", full + rows("modes"), "what learns"))
-    six = [{**row, "name": "6"} for row in encoders[:1]]
-    parts.append(table("layers", rows("layers") + six, "layers"))
-    if encoders:
-        draw_curves(encoders)
-    few = rows("data")
-    if few:
-        parts.append(draw_few(few))
-    print("\n".join(parts))
+    full = encoders[:1]
+    pair = _tasks("sst2", "uner-ewt")
+    noisy = [_noisy(change, name) for name in ("sst2", "uner-ewt") for change in ("upper", "typo")]
+    print(table("encoders", "start", encoders, [*_tasks(), CPU]))
+    print(table("tasks", "heads", [*_named("all four", full), *rows("tasks")], [*_tasks(), CPU]))
+    print(table("modes", "what learns", [*_named("all", full), *rows("modes")], [*_tasks(), CPU]))
+    print(table("layers", "layers", [*rows("layers"), *_named("6", full)], [*_tasks(), CPU, SPEED]))
+    print(table("ways", "way", rows("ways"), [*pair, CPU]))
+    print(table("noise", "learned with", rows("noise"), [*pair, *noisy]))
+    draw_curves(encoders)
+    print(draw_few(rows("data")))
+
+
+def _named(name: str, found: Sequence[Row]) -> list[Row]:
+    return [{**row, "name": name} for row in found]
 
 
 if __name__ == "__main__":
