@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,15 +16,20 @@ from rich.table import Table
 
 from polyhead_server import options
 from polyhead_server.bundle import open_bundle
+from polyhead_server.check_command import add_check
+from polyhead_server.cpus import usable_cpus
 from polyhead_server.errors import PolyheadError, SettingsError
+from polyhead_server.fetch_command import add_fetch_bundle
 from polyhead_server.gateway.command import add_gateway
 from polyhead_server.logs import configure_logs
+from polyhead_server.loops import loop_factory
 from polyhead_server.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from polyhead_server.bundle import Bundle
+    from polyhead_server.ready import Ready
     from polyhead_server.settings import Settings
 
 _WRONG_USE = 2
@@ -65,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("bundle", type=Path, help="folder of the bundle")
     inspect.set_defaults(command=_inspect)
     add_gateway(commands)
+    add_check(commands)
+    add_fetch_bundle(commands)
     return parser
 
 
@@ -77,17 +84,11 @@ def _complain(problems: Sequence[str]) -> int:
 def _serve(parsed: argparse.Namespace) -> int:
     settings = options.SERVE.read(vars(parsed), os.environ)
     configure_logs(settings.log_format, settings.log_level)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        drained = runner.run(_run(settings))
+    workers = usable_cpus() if settings.workers == "auto" else settings.workers
+    settings = replace(settings, workers=workers)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        drained = runner.run(_run(settings) if workers == 1 else _run_workers(settings))
     return 0 if drained else _NOT_DRAINED
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    with contextlib.suppress(ImportError):
-        import uvloop  # noqa: PLC0415 - not to be had on every system
-
-        return uvloop.new_event_loop
-    return None
 
 
 async def _run(settings: Settings) -> bool:
@@ -96,9 +97,19 @@ async def _run(settings: Settings) -> bool:
     stop = asyncio.Event()
     stop_on_signals(stop)
     server = await start_server(settings)
-    print(server.ready, flush=True)  # noqa: T201 - the one line that others wait for
+    _announce(server.ready)
     await stop.wait()
     return await server.stop()
+
+
+async def _run_workers(settings: Settings) -> bool:
+    from polyhead_server.workers.supervisor import supervise  # noqa: PLC0415 - one has none
+
+    return await supervise(settings, _announce)
+
+
+def _announce(ready: Ready) -> None:
+    print(ready, flush=True)  # noqa: T201 - the one line that others wait for
 
 
 def _inspect(parsed: argparse.Namespace) -> int:

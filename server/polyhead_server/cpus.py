@@ -30,6 +30,12 @@ def usable_cpus(mount: Path = _MOUNT, membership: Path = _SELF) -> int:
     return max(1, int(min(allowed or 1, quota)))
 
 
+def shared(cpus: int, workers: int) -> tuple[int, ...]:
+    """Threads of each of several processes that share processors; at least 1, even if too many."""
+    each, more = divmod(cpus, workers)
+    return tuple(max(1, each + (index < more)) for index in range(workers))
+
+
 def _quotas(mount: Path, membership: Path) -> Iterator[float]:
     """Every quota, in processors, of the groups that the process is in and of their parents."""
     for line in _lines(membership):

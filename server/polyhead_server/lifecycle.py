@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from polyhead_server.inference.service import SERVICE as INFERENCE
 from polyhead_server.inference.service import InferenceService
 from polyhead_server.metrics import Metrics, MetricsPort
 from polyhead_server.model import Model
+from polyhead_server.ready import Ready
 from polyhead_server.security import bearer_tokens, tls_context, tls_credentials
 from polyhead_server.service import SERVICE, AnnotationService
 
@@ -43,29 +43,6 @@ _BULK_BATCHES = 8
 _SWITCH_SECONDS = 0.0005
 _LAST_WORDS_SECONDS = 1.0
 """Time for calls that a drain gave up to be told so."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """What a server says about itself when it is ready."""
-
-    address: str
-    bundle: str
-    bundle_version: str
-    tasks: tuple[str, ...]
-    metrics: str | None
-    """URL of the metrics; None where none are served."""
-    inference: str | None = None
-    """URL of the Open Inference Protocol over HTTP; None where it is not served."""
-
-    def __str__(self) -> str:
-        metrics = f" metrics {self.metrics}" if self.metrics else ""
-        metrics += f" inference {self.inference}" if self.inference else ""
-        heads = ",".join(self.tasks)
-        return (
-            f"polyhead ready on {self.address} bundle {self.bundle} {self.bundle_version} "
-            f"heads {heads}{metrics}"
-        )
 
 
 class Server:
@@ -235,7 +212,7 @@ def _limits(settings: Settings) -> Limits:
 
 def _grpc_server(settings: Settings) -> grpc.aio.Server:
     options: list[tuple[str, int]] = [
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(settings.workers != 1)),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
@@ -264,7 +241,7 @@ def _http_socket(settings: Settings) -> socket.socket | None:
         raise StartError(
             f"inference over HTTP needs {error.name}: install polyhead-server[http]"
         ) from None
-    return listen(settings.host, settings.inference_http_port)
+    return listen(settings.host, settings.inference_http_port, shared=settings.workers != 1)
 
 
 def _http_url(settings: Settings, http_socket: socket.socket) -> str:

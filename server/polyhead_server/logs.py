@@ -14,19 +14,23 @@ if TYPE_CHECKING:
     from polyhead_server.settings import LogFormat, LogLevel
 
 
-def configure_logs(form: LogFormat, level: LogLevel, stream: TextIO | None = None) -> None:
+def configure_logs(
+    form: LogFormat, level: LogLevel, stream: TextIO | None = None, **always: object
+) -> None:
     """Set structlog up for the process.
 
     Args:
         form: json, console, or auto for console on a terminal.
         level: least severe level that is written.
         stream: where to write; standard error by default.
+        always: fields of every line, such as the number of this worker.
     """
     out = stream or sys.stderr
     console = form == "console" or (form == "auto" and out.isatty())
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            lambda _, __, event: {**always, **event},
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *_renderers(console=console, colours=out.isatty()),

@@ -15,6 +15,7 @@ from typing import (
     Generic,
     Literal,
     TypeVar,
+    Union,
     get_args,
     get_origin,
     get_type_hints,
@@ -33,6 +34,7 @@ SettingsT = TypeVar("SettingsT", Settings, GatewaySettings)
 _TRUTHS = {"true": True, "yes": True, "1": True, "on": True}
 _FALSEHOODS = {"false": False, "no": False, "0": False, "off": False}
 _NONE = "none"
+_UNIONS = (types.UnionType, Union)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,10 @@ class Options(Generic[SettingsT]):
             except ValueError as error:
                 problems.append(f"{origin}: {raw!r} is not {error}")
         return self._checked(values, origins, problems)
+
+    def flags(self, settings: SettingsT) -> dict[str, str]:
+        """What `read` has to be given as flags to build the same settings."""
+        return {field.name: _raw(getattr(settings, field.name)) for field in fields(self.kind)}
 
     def help_texts(self) -> dict[str, str]:
         """The sentence below each field of the settings, by name of the field."""
@@ -172,8 +178,12 @@ def _metavar(hint: Any) -> str:
         return "|".join(get_args(hint))
     if get_origin(hint) is tuple:
         return "LIST"
-    if get_origin(hint) is types.UnionType:
-        return "PATH" if Path in get_args(hint) else "TEXT"
+    if get_origin(hint) in _UNIONS:
+        first, second = get_args(hint)
+        words = get_args(second)
+        if words:
+            return "|".join((_metavar(first), *words))
+        return "PATH" if first is Path else "TEXT"
     return {int: "N", float: "SECONDS", bool: "true|false", str: "ADDRESS"}.get(hint, "PATH")
 
 
@@ -185,11 +195,11 @@ def _convert(hint: Any, raw: str) -> object:
     """
     if get_origin(hint) is Literal:
         return _choice(get_args(hint), raw)
-    absent = raw.lower() in ("", _NONE)
     if get_origin(hint) is tuple:
+        absent = _is_absent(raw)
         return () if absent else tuple(part.strip() for part in raw.split(",") if part.strip())
-    if get_origin(hint) is types.UnionType:
-        return None if absent else _convert(get_args(hint)[0], raw)
+    if get_origin(hint) in _UNIONS:
+        return _either(get_args(hint), raw)
     converters: dict[Any, Callable[[str], object]] = {
         int: _whole,
         float: _number,
@@ -198,6 +208,30 @@ def _convert(hint: Any, raw: str) -> object:
         str: str,
     }
     return converters[hint](raw)
+
+
+def _either(hints: tuple[Any, ...], raw: str) -> object:
+    """A type or nothing, or a type or certain words."""
+    if type(None) in hints:
+        return None if _is_absent(raw) else _convert(hints[0], raw)
+    words = get_args(hints[1])
+    if raw in words:
+        return raw
+    try:
+        return _convert(hints[0], raw)
+    except ValueError as error:
+        raise ValueError(f"{error} or {' or '.join(words)}") from None
+
+
+def _is_absent(raw: str) -> bool:
+    return raw.lower() in ("", _NONE)
+
+
+def _raw(value: object) -> str:
+    """What `_convert` turns into this value."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return _NONE if value is None else str(value)
 
 
 def _choice(choices: tuple[str, ...], raw: str) -> str:

@@ -38,7 +38,9 @@ class Settings:
     bundle: Path = DEFAULT_BUNDLE
     """Folder of the bundle to serve."""
     threads: int = 0
-    """Threads of the encoder; 0 takes the processors that affinity and container quota allow."""
+    """Threads of each worker's encoder; 0 shares out what affinity and container quota allow."""
+    workers: int | Literal["auto"] = 1
+    """Processes that share the port and the processors; auto takes one for each processor."""
     batch_tokens: int = 192
     """Tokens in one encoder batch; a longer window runs alone."""
     queue_tokens: int = 65_536
@@ -127,6 +129,8 @@ class Settings:
             for name, bound in least.items()
             if not getattr(self, name) >= bound
         ]
+        if self.workers != "auto" and not self.workers >= 1:
+            problems.append(f"workers: {self.workers} is less than 1")
         if not self.default_deadline > 0:
             problems.append(f"default_deadline: {self.default_deadline} is not above 0")
         return problems

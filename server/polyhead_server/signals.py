@@ -5,15 +5,29 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
-def stop_on_signals(stop: asyncio.Event) -> None:
-    """Let the first SIGTERM or SIGINT set `stop`, and the second end the process at once."""
+def leave(number: int) -> None:
+    """End the process at once, with the status of one that a signal ended."""
+    os._exit(128 + number)
+
+
+def stop_on_signals(stop: asyncio.Event, at_once: Callable[[int], object] = leave) -> None:
+    """Let the first SIGTERM or SIGINT set `stop`.
+
+    Args:
+        stop: what is set.
+        at_once: called with the number of every further signal; ends the process by default.
+    """
     loop = asyncio.get_running_loop()
 
     def on_signal(number: int) -> None:
         if stop.is_set():
-            os._exit(128 + number)
+            at_once(number)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

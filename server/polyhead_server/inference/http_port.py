@@ -44,12 +44,13 @@ _UNAVAILABLE = 503
 _MISSING = 404
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """A socket bound to an address; nobody can connect before the port is opened.
 
     Args:
         host: address to listen on.
         port: port to listen on; 0 for any free one.
+        shared: let other processes of this user listen on it, too.
 
     Raises:
         StartError: the address cannot be had.
@@ -61,6 +62,8 @@ def listen(host: str, port: int) -> socket.socket:
         raise StartError(f"cannot listen on {host}:{port}: {error.strerror}") from None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(found[4])
     except OSError as error:
         sock.close()

@@ -1,0 +1,221 @@
+"""Keeps several workers on one port: starts them, replaces those that end, drains them all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import signal
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from polyhead_server.cpus import shared, usable_cpus
+from polyhead_server.errors import StartError
+from polyhead_server.metrics import MetricsPort
+from polyhead_server.signals import leave, stop_on_signals
+from polyhead_server.workers.ports import reserved
+from polyhead_server.workers.process import LAST_SECONDS
+from polyhead_server.workers.totals import Totals
+from polyhead_server.workers.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prometheus_client.metrics_core import Metric
+
+    from polyhead_server.ready import Ready
+    from polyhead_server.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+_ATTEMPTS = 5
+"""Starts in a row that may fail before it is given up, where no other worker is ready."""
+_STEADY_SECONDS = 10.0
+"""A worker that lived so long is replaced at once."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_SAMPLE_SECONDS = 1.0
+"""Time between two looks at the workers' metrics: what a killed one counted since is lost."""
+_ANSWER_SECONDS = 2.0
+
+
+async def supervise(settings: Settings, announce: Callable[[Ready], object]) -> bool:
+    """Serve with several workers until SIGTERM or SIGINT.
+
+    Args:
+        settings: those of the server; `workers` is a number.
+        announce: called once, when all workers are ready.
+
+    Returns:
+        Whether all calls under way were finished within the limit.
+
+    Raises:
+        StartError: a port cannot be had, or workers cannot start.
+    """
+    stop = asyncio.Event()
+    with contextlib.ExitStack() as held:
+        port = held.enter_context(reserved(settings.host, settings.port))
+        settings = replace(settings, port=port)
+        if settings.inference_http_port >= 0:
+            http = held.enter_context(reserved(settings.host, settings.inference_http_port))
+            settings = replace(settings, inference_http_port=http)
+        supervisor = Supervisor(settings, stop, announce)
+        stop_on_signals(stop, at_once=supervisor.leave)
+        return await supervisor.run()
+
+
+class Supervisor:
+    """Keeps the workers.
+
+    Args:
+        settings: those of the server, with ports that are reserved.
+        stop: set when they shall be drained.
+        announce: called once, when all are ready.
+    """
+
+    def __init__(
+        self, settings: Settings, stop: asyncio.Event, announce: Callable[[Ready], object]
+    ) -> None:
+        assert settings.workers != "auto"  # noqa: S101 - the command line has decided
+        self._settings = settings
+        self._threads = shared(usable_cpus(), settings.workers)
+        self._stop = stop
+        self._announce: Callable[[Ready], object] | None = announce
+        self._workers: dict[int, Worker] = {}
+        self._loop = asyncio.get_running_loop()
+        self._totals = Totals(self._read_metrics)
+        self._metrics_port = self._open_metrics()
+
+    async def run(self) -> bool:
+        """Serve until told to stop; whether everything was drained."""
+        keepers = [asyncio.create_task(self._keep(index)) for index in range(len(self._threads))]
+        stopping = asyncio.create_task(self._stop.wait())
+        sampling = asyncio.create_task(self._sample())
+        try:
+            await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
+            if not self._stop.is_set():
+                for failed in filter(asyncio.Task.done, keepers):
+                    failed.result()
+            return await self._drain(keepers)
+        finally:
+            self._kill()
+            for task in (stopping, sampling, *keepers):
+                task.cancel()
+            if self._metrics_port is not None:
+                await asyncio.to_thread(self._metrics_port.close)
+
+    def leave(self, number: int) -> None:
+        """End all workers, and this process, at once, because of a signal."""
+        self._kill()
+        leave(number)
+
+    async def _keep(self, index: int) -> bool:
+        """Have a worker of this number at all times; whether the last one was drained."""
+        short_lives = 0
+        while True:
+            start = self._loop.time()
+            worker, status = await self._live(index)
+            if self._stop.is_set():
+                return status == 0 or worker.ready is None
+            lived = self._loop.time() - start
+            steady = worker.ready is not None and lived >= _STEADY_SECONDS
+            short_lives = 0 if steady else short_lives + 1
+            _log.warning("worker_ended", worker=index, pid=worker.pid, how=_how(status))
+            self._hope(worker, status, short_lives)
+            await self._pause(short_lives)
+            if self._stop.is_set():
+                return True
+            self._totals.restarts.inc()
+
+    async def _live(self, index: int) -> tuple[Worker, int]:
+        """One worker from start to end, and its status."""
+        threads = self._settings.threads or self._threads[index]
+        settings = replace(self._settings, threads=threads, metrics_port=-1)
+        worker = self._workers[index] = await Worker.start(index, settings)
+        if self._stop.is_set():
+            worker.drain()
+        if await worker.started():
+            self._count()
+        status = await worker.ended()
+        # In one step, so that no reader of the metrics misses the worker or meets it twice.
+        del self._workers[index]
+        self._totals.keep(worker.last)
+        self._count()
+        return worker, status
+
+    def _count(self) -> None:
+        ready = [worker.ready for worker in self._workers.values() if worker.ready is not None]
+        self._totals.workers.set(len(ready))
+        if self._announce is None or len(ready) < len(self._threads):
+            return
+        url = self._metrics_port.url if self._metrics_port is not None else None
+        _log.info("ready", workers=len(ready), address=ready[0].address, metrics=url)
+        self._announce(replace(ready[0], metrics=url))
+        self._announce = None
+
+    def _hope(self, worker: Worker, status: int, short_lives: int) -> None:
+        """Raise StartError where another start would not help either."""
+        if worker.problems:
+            _log.error("worker_failed", worker=worker.index, problems=worker.problems)
+        others = any(other.ready for other in self._workers.values())
+        if worker.ready is not None or others:
+            return
+        if worker.problems and (self._announce is not None or short_lives >= _ATTEMPTS):
+            raise StartError("\n".join(worker.problems))
+        if short_lives >= _ATTEMPTS:
+            raise StartError(f"workers do not start: the last of {short_lives} {_how(status)}")
+
+    async def _pause(self, short_lives: int) -> None:
+        if short_lives < 2:  # noqa: PLR2004 - the first short life is no pattern
+            return
+        seconds = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (short_lives - 2))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+
+    async def _drain(self, keepers: list[asyncio.Task[bool]]) -> bool:
+        limit = self._settings.drain_seconds + 2 * LAST_SECONDS
+        for worker in self._workers.values():
+            worker.drain()
+        _, late = await asyncio.wait(keepers, timeout=limit)
+        self._kill()
+        if late:
+            await asyncio.wait(late)
+        drained = all(keeper.result() for keeper in keepers)
+        _log.info("stopped", drained=drained)
+        return drained
+
+    def _kill(self) -> None:
+        for worker in self._workers.values():
+            worker.kill()
+
+    def _open_metrics(self) -> MetricsPort | None:
+        settings = self._settings
+        if settings.metrics_port < 0:
+            return None
+        return MetricsPort(self._totals.registry, settings.metrics_host, settings.metrics_port)
+
+    def _read_metrics(self) -> list[Metric]:
+        """What the metrics port asks for, from a thread of its own."""
+        reading = asyncio.run_coroutine_threadsafe(self._collect(), self._loop)
+        return reading.result(2 * _ANSWER_SECONDS)
+
+    async def _collect(self) -> list[Metric]:
+        await self._refresh()
+        live = {index: worker.last for index, worker in self._workers.items()}
+        return self._totals.with_live(live)
+
+    async def _sample(self) -> None:
+        for _ in itertools.count():
+            await asyncio.sleep(_SAMPLE_SECONDS)
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        workers = tuple(self._workers.values())
+        await asyncio.gather(*(worker.refresh(_ANSWER_SECONDS) for worker in workers))
+
+
+def _how(status: int) -> str:
+    if status < 0:
+        return f"ended by {signal.Signals(-status).name}"
+    return f"ended with status {status}"

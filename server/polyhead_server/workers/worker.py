@@ -1,0 +1,134 @@
+"""One worker as its supervisor sees it: started, ready, asked for metrics, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any, Self
+
+from polyhead_server import options
+from polyhead_server.ready import Ready
+
+if TYPE_CHECKING:
+    from polyhead_server.settings import Settings
+    from polyhead_server.workers.snapshot import Snapshot
+
+_LONGEST_LINE = 1 << 26
+_MODULE = "polyhead_server.workers.process"
+
+
+class Worker:
+    """A process, made by `start`.
+
+    Attributes:
+        index: its number among the workers; the one that replaces it has the same.
+        ready: what it said when it was ready; None before.
+        problems: why it could not start, where it told.
+        last: the metrics that it told last.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self.index = index
+        self.ready: Ready | None = None
+        self.problems: list[str] = []
+        self.last: Snapshot = []
+        self._process = process
+        self._writer = writer
+        self._numbers = itertools.count()
+        self._asked: dict[int, asyncio.Future[None]] = {}
+        self._started = asyncio.Event()
+        self._hearing = asyncio.create_task(self._hear(reader))
+
+    @classmethod
+    async def start(cls, index: int, settings: Settings) -> Self:
+        """Start a process that serves with these settings."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                # -P: what lies in the working directory must not stand in for a module.
+                *(sys.executable, "-P", "-m", _MODULE, str(theirs.fileno())),
+                pass_fds=(theirs.fileno(),),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+            )
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_LONGEST_LINE)
+        orders = {"worker": index, "settings": options.SERVE.flags(settings)}
+        writer.write(json.dumps(orders).encode() + b"\n")
+        return cls(index, process, reader, writer)
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    async def started(self) -> bool:
+        """Wait until it is ready, or has ended instead; whether it is ready."""
+        await self._started.wait()
+        return self.ready is not None
+
+    async def ended(self) -> int:
+        """Wait until it has ended and all that it said was heard; its status, -N for signal N."""
+        status = await self._process.wait()
+        await self._hearing
+        self._writer.close()
+        return status
+
+    async def refresh(self, seconds: float) -> None:
+        """Let `last` be what its metrics are now, if it answers within this time."""
+        if self.ready is None or self._hearing.done():
+            return
+        number = next(self._numbers)
+        answer = self._asked[number] = asyncio.get_running_loop().create_future()
+        self._writer.write(b"%d\n" % number)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(answer, seconds)
+        self._asked.pop(number, None)
+
+    def drain(self) -> None:
+        """Ask it to finish what is under way, and end."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    async def _hear(self, reader: asyncio.StreamReader) -> None:
+        try:
+            with contextlib.suppress(OSError):
+                while line := await reader.readline():
+                    self._take(json.loads(line) if line.endswith(b"\n") else {})
+        finally:
+            self._started.set()
+            for number in tuple(self._asked):
+                self._answered(number)
+
+    def _take(self, said: dict[str, Any]) -> None:
+        match said:
+            case {"ready": {"tasks": tasks, **others}}:
+                self.ready = Ready(tasks=tuple(tasks), **others)
+                self._started.set()
+            case {"failed": problems}:
+                self.problems = problems
+            case {"snapshot": snapshot, "number": number}:
+                self.last = snapshot
+                self._answered(number)
+
+    def _answered(self, number: int) -> None:
+        answer = self._asked.pop(number, None)
+        if answer is not None and not answer.done():
+            answer.set_result(None)
