@@ -1,8 +1,9 @@
 """The batcher: callers wait here while the engine is busy, and leave together in batches.
 
 There is no timer. An idle engine starts at once on what is there; while it runs, entries gather,
-and when it is done the next batch is cut from them. The engine's thread cuts its next batch itself,
-so that a busy event loop does not let it stand idle. All else in here belongs to the event loop.
+and when it is done the next batch is cut from them. The engine's threads cut their batches
+themselves, so that a busy event loop does not let it stand idle. All else in here belongs to the
+event loop.
 """
 
 from __future__ import annotations
@@ -11,28 +12,27 @@ import asyncio
 import contextlib
 import math
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol
 
+from polyhead_server.cost import RunCost
 from polyhead_server.errors import (
     DeadlineExceededError,
     DrainingError,
+    HopelessError,
     QueueFullError,
 )
+from polyhead_server.forecast import Bounds, Forecast, bounded_retry
+from polyhead_server.policy import FairLanes
 from polyhead_server.replies import answer_all, fail, fail_all
-from polyhead_server.schedule import Answer, Call, FirstFit, Item, Output
-from polyhead_server.throughput import Throughput
+from polyhead_server.schedule import Answer, Call, Item, Output, Priority
 from polyhead_server.waiting import Waiting
-from polyhead_server.worker import EngineThread
+from polyhead_server.worker import EngineThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from polyhead_server.schedule import Policy
-    from polyhead_server.worker import Outcome, Ran
+    from polyhead_server.worker import Encode, Outcome, Ran
 
-_LEAST_RETRY_SECONDS = 0.01
-_MOST_RETRY_SECONDS = 30.0
 _JOIN_SECONDS = 5.0
 
 
@@ -46,7 +46,7 @@ class Observer(Protocol):
         """The engine failed on a batch."""
 
     def shed(self, reason: str) -> None:
-        """A call was refused: `queue_full` or `draining`."""
+        """A call was refused: `queue_full`, `deadline` or `draining`."""
 
     def cancelled(self) -> None:
         """A caller went away before its answer was there."""
@@ -55,45 +55,48 @@ class Observer(Protocol):
         """A call's deadline passed before its answer was there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much the batcher takes."""
-
-    batch_tokens: int = 256
-    """Tokens in one batch; a larger item runs alone."""
-    queue_tokens: int = 65_536
-    """Tokens that may wait; a call beyond that is refused, unless nothing waits."""
-    bulk_tokens: int = 2_048
-    """Patient calls enter only while no more than this waits."""
-
-
 class Batcher(Generic[Item, Output]):
     """Gathers items of many callers into batches for one blocking engine.
 
     An async context manager; or call `start` and `close`.
 
     Args:
-        run: runs a batch; called by one thread only. May raise: its batch fails, nothing else.
+        encode: has the engine run a batch, and gives what makes outputs of that; called by as many
+            threads at a time as there are engines. Both may raise: their batch fails, nothing else.
         observer: is told what happens.
         bounds: how much is taken.
-        policy: picks the entries of the next batch.
+        cost: what is known of the engine beforehand.
+        engines: batches that may run at the same time.
+        beside: make the outputs of a batch while the next one runs.
     """
 
     def __init__(
         self,
-        run: Callable[[list[Item]], Ran[Output]],
+        encode: Encode[Item, Output],
         *,
         observer: Observer,
         bounds: Bounds | None = None,
-        policy: Policy | None = None,
+        cost: RunCost | None = None,
+        engines: int = 1,
+        beside: bool = False,
     ) -> None:
         self._bounds = bounds or Bounds()
         self._observer = observer
         self._loop = asyncio.get_running_loop()
-        self._throughput = Throughput()
-        self._waiting = Waiting[Item, Output](policy or FirstFit(), self._bounds.batch_tokens)
-        self._thread = EngineThread(run, self._waiting, cut=self._after_cut, done=self._after_run)
-        self._patient: dict[Call[Output], Sequence[Item]] = {}
+        self._cost = cost or RunCost()
+        self._waiting = self._queue(engines)
+        self._forecast = Forecast(self._waiting, self._cost, self._bounds)
+        self._beside = beside
+        self._threads = EngineThreads(
+            encode,
+            self._waiting,
+            cut=self._after_cut,
+            done=self._after_run,
+            threads=engines + beside,
+        )
+        self._patient: dict[Priority, dict[Call[Output], Sequence[Item]]] = {
+            priority: {} for priority in Priority
+        }
         self._calls: set[Call[Output]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -101,13 +104,17 @@ class Batcher(Generic[Item, Output]):
 
     @property
     def waiting_items(self) -> int:
-        """Items that wait for the engine, some perhaps dead."""
+        """Living items that wait for the engine."""
         return self._waiting.items
 
     @property
     def waiting_tokens(self) -> int:
         """Tokens of the living items that wait for the engine."""
         return self._waiting.tokens
+
+    def wait_seconds(self) -> float:
+        """Expected wait of an interactive call that comes now."""
+        return self._forecast.wait_seconds()
 
     async def __aenter__(self) -> Batcher[Item, Output]:
         self.start()
@@ -117,27 +124,34 @@ class Batcher(Generic[Item, Output]):
         await self.close()
 
     def start(self) -> None:
-        """Start the engine's thread."""
-        self._thread.start()
+        """Start the engine's threads."""
+        self._threads.start()
 
     async def submit(
-        self, items: Sequence[Item], *, deadline: float = math.inf, patient: bool = False
+        self,
+        items: Sequence[Item],
+        *,
+        deadline: float = math.inf,
+        priority: Priority = Priority.INTERACTIVE,
+        patient: bool = False,
     ) -> Answer[Output]:
         """Have items run, and wait for all of their outputs.
 
         Args:
             items: the work, at least one item.
             deadline: event loop time after which the answer is of no use.
+            priority: the lane to wait in.
             patient: wait for room instead of being refused, and leave room to those who do not.
 
         Raises:
             QueueFullError: there is no room, and the caller is not patient.
+            HopelessError: so much waits that it would be too late, and the caller is not patient.
             DeadlineExceededError: the deadline passed.
             DrainingError: the batcher takes no more work.
             InternalError: the engine failed on these items; the cause is chained.
         """
         self._refuse_late(deadline)
-        call = self._call(items)
+        call = self._call(items, deadline, priority)
         self._admit(call, items, patient=patient)
         timer = None if math.isinf(deadline) else self._loop.call_at(deadline, self._expire, call)
         try:
@@ -150,14 +164,16 @@ class Batcher(Generic[Item, Output]):
                 timer.cancel()
             self._leave(call)
 
-    def ensure_room(self) -> None:
-        """Refuse a call before any work is done for it, where not even one token would enter.
+    def ensure_room(
+        self, deadline: float = math.inf, priority: Priority = Priority.INTERACTIVE
+    ) -> None:
+        """Refuse a call before any work is done for it, where not even one token would do.
 
         Raises:
             QueueFullError: there is no room.
+            HopelessError: so much waits that it would be too late.
         """
-        if not self._has_room(1):
-            self._refuse(1)
+        self._refuse_unfit(1, priority, self._monotonic(deadline))
 
     async def drain(self, limit: float) -> bool:
         """Take no more work, and finish what was admitted.
@@ -169,19 +185,19 @@ class Batcher(Generic[Item, Output]):
             Whether everything was finished in time.
         """
         self._draining = True
-        for call in tuple(self._patient):
+        for call in [call for line in self._patient.values() for call in line]:
             fail(call, _draining())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), limit)
         return self._idle.is_set()
 
     async def close(self) -> None:
-        """Refuse what still waits, and end the engine's thread once its run is over."""
+        """Refuse what still waits, and end the engine's threads once their runs are over."""
         self._draining = True
         self._waiting.close()
         for call in tuple(self._calls):
             fail(call, _draining())
-        await asyncio.to_thread(self._thread.join, _JOIN_SECONDS)
+        await asyncio.to_thread(self._threads.join, _JOIN_SECONDS)
 
     def _refuse_late(self, deadline: float) -> None:
         if self._draining:
@@ -191,48 +207,70 @@ class Batcher(Generic[Item, Output]):
             self._observer.expired()
             raise DeadlineExceededError("the deadline passed before the work began")
 
-    def _call(self, items: Sequence[Item]) -> Call[Output]:
+    def _queue(self, engines: int) -> Waiting[Item, Output]:
+        bounds = self._bounds
+        lanes = FairLanes[Item, Output](
+            bounds.bulk_share,
+            bounds.age_limit,
+            lambda tokens: self._cost.price(tokens, bounds.batch_tokens),
+        )
+        return Waiting(lanes, lambda: self._forecast.batch_tokens(), engines)
+
+    def _call(
+        self, items: Sequence[Item], deadline: float, priority: Priority
+    ) -> Call[Output]:
         return Call(
             reply=self._loop.create_future(),
             entered=time.monotonic(),
             outputs=[None] * len(items),
             missing=len(items),
             tokens=sum(item.tokens for item in items),
+            priority=priority,
+            deadline=self._monotonic(deadline),
         )
 
+    def _monotonic(self, deadline: float) -> float:
+        """The clock of the engine's threads, which need not be that of the event loop."""
+        return deadline - self._loop.time() + time.monotonic()
+
     def _admit(self, call: Call[Output], items: Sequence[Item], *, patient: bool) -> None:
-        if patient and (self._patient or not self._has_bulk_room(call.tokens)):
-            self._patient[call] = items
-        elif self._has_room(call.tokens):
-            self._waiting.add(call, items)
+        line = self._patient[call.priority]
+        if patient and (line or not self._has_bulk_room(call)):
+            line[call] = items
         else:
-            self._refuse(call.tokens)
+            self._refuse_unfit(call.tokens, call.priority, math.inf if patient else call.deadline)
+            self._waiting.add(call, items)
         self._calls.add(call)
         self._idle.clear()
 
-    def _refuse(self, tokens: int) -> NoReturn:
-        self._observer.shed("queue_full")
-        raise QueueFullError(self._retry_after(tokens))
+    def _refuse_unfit(self, tokens: int, priority: Priority, deadline: float) -> None:
+        if not self._has_room(tokens, priority):
+            self._observer.shed("queue_full")
+            raise QueueFullError(self._forecast.retry_seconds(tokens, priority))
+        late = self._forecast.late_seconds(tokens, priority, deadline)
+        if late > 0:
+            self._observer.shed("deadline")
+            raise HopelessError(bounded_retry(late))
 
-    def _has_room(self, tokens: int) -> bool:
-        waiting = self._waiting.tokens
+    def _has_room(self, tokens: int, priority: Priority) -> bool:
+        waiting = self._waiting.lane(priority).tokens
         return waiting == 0 or waiting + tokens <= self._bounds.queue_tokens
 
-    def _has_bulk_room(self, tokens: int) -> bool:
-        return self._waiting.tokens <= self._bounds.bulk_tokens and self._has_room(tokens)
-
-    def _retry_after(self, tokens: int) -> float:
-        """Seconds until the queue should be half empty, these tokens included."""
-        excess = self._waiting.tokens + tokens - self._bounds.queue_tokens / 2
-        seconds = excess / self._throughput.tokens_per_second
-        return min(max(seconds, _LEAST_RETRY_SECONDS), _MOST_RETRY_SECONDS)
+    def _has_bulk_room(self, call: Call[Output]) -> bool:
+        waiting = self._waiting.lane(call.priority).tokens
+        room = waiting <= self._bounds.bulk_tokens
+        return room and self._has_room(call.tokens, call.priority)
 
     def _let_patient_in(self) -> None:
-        while self._patient:
-            call = next(iter(self._patient))
-            if not self._has_bulk_room(call.tokens):
+        for line in self._patient.values():
+            self._let_line_in(line)
+
+    def _let_line_in(self, line: dict[Call[Output], Sequence[Item]]) -> None:
+        while line:
+            call = next(iter(line))
+            if not self._has_bulk_room(call):
                 return
-            items = self._patient.pop(call)
+            items = line.pop(call)
             if not call.reply.done():
                 self._waiting.add(call, items)
 
@@ -243,7 +281,7 @@ class Batcher(Generic[Item, Output]):
 
     def _leave(self, call: Call[Output]) -> None:
         """Forget a call that was answered or given up, and make room of what still waits of it."""
-        self._patient.pop(call, None)
+        self._patient[call.priority].pop(call, None)
         if call.waiting_tokens:
             self._waiting.release(call)
         self._let_patient_in()
@@ -252,7 +290,7 @@ class Batcher(Generic[Item, Output]):
             self._idle.set()
 
     def _after_cut(self) -> None:
-        if self._patient:
+        if any(self._patient.values()):
             self._tell_loop(self._let_patient_in)
 
     def _after_run(self, outcomes: list[Outcome[Item, Output]]) -> None:
@@ -276,7 +314,8 @@ class Batcher(Generic[Item, Output]):
             self._observer.failed()
             return
         run = outcome.result
-        self._throughput.learn(run.tokens, run.encode_seconds + run.heads_seconds)
+        seconds = run.encode_seconds if self._beside else run.encode_seconds + run.heads_seconds
+        self._cost.learn(run.tokens + run.wasted_tokens, seconds)
         self._observer.batch(run, len(outcome.entries))
 
 

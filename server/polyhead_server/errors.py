@@ -7,6 +7,7 @@ PolyheadError
 │   ├── UnsupportedError      a method that this server does not offer
 │   ├── UnauthenticatedError  no valid token came with the request
 │   ├── QueueFullError        too much work waits: try again later
+│   │   └── HopelessError     the deadline cannot be met for what waits already
 │   ├── DeadlineExceededError the time that the caller gave ran out
 │   ├── DrainingError         the server is shutting down: try another one
 │   └── InternalError         our fault; the cause is logged, never sent
@@ -77,9 +78,17 @@ class QueueFullError(RequestError):
         retry_after: Seconds after which room is to be expected.
     """
 
+    reason = "the queue is full"
+
     def __init__(self, retry_after: float) -> None:
         self.retry_after = retry_after
-        super().__init__(f"the queue is full: try again in {retry_after:.3f} seconds")
+        super().__init__(f"{self.reason}: try again in {retry_after:.3f} seconds")
+
+
+class HopelessError(QueueFullError):
+    """So much work waits that the caller's deadline would pass before the answer is there."""
+
+    reason = "too much waits to answer within the deadline"
 
 
 class DeadlineExceededError(RequestError):

@@ -15,11 +15,12 @@ from grpc_reflection.v1alpha import reflection
 from threadpoolctl import threadpool_limits
 
 from polyhead_server.annotator import Annotator
-from polyhead_server.batcher import Batcher, Bounds
+from polyhead_server.batcher import Batcher
 from polyhead_server.calls import Calls
 from polyhead_server.checks import Limits
 from polyhead_server.cpus import usable_cpus
 from polyhead_server.errors import StartError
+from polyhead_server.forecast import Bounds
 from polyhead_server.inference.answers import Inference
 from polyhead_server.inference.service import SERVICE as INFERENCE
 from polyhead_server.inference.service import InferenceService
@@ -196,7 +197,7 @@ def _batcher(settings: Settings, model: Model, metrics: Metrics) -> Batcher[Job,
         queue_tokens=settings.queue_tokens,
         bulk_tokens=_BULK_BATCHES * settings.batch_tokens,
     )
-    batcher = Batcher(model.run, observer=metrics, bounds=bounds)
+    batcher = Batcher(model.encode, observer=metrics, bounds=bounds)
     metrics.watch_queue(lambda: batcher.waiting_items, lambda: batcher.waiting_tokens)
     metrics.describe(version("polyhead-server"), model.bundle.name, model.bundle.version)
     return batcher

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from polyhead_server.bundle import Bundle
     from polyhead_server.encoding import Document, Source, Window
-    from polyhead_server.engine import Engine
+    from polyhead_server.engine import Engine, Hidden
+    from polyhead_server.packing import Packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +117,23 @@ class Model:
 
     def run(self, jobs: Sequence[Job]) -> Run:
         """Encode windows in one batch and run the heads. One thread at a time."""
+        return self.encode(jobs)()
+
+    def encode(self, jobs: Sequence[Job]) -> Callable[[], Run]:
+        """Encode windows in one batch, and give what runs the heads on them.
+
+        That needs the engine no more, but must be called by the same thread before it encodes
+        again. One thread at a time.
+        """
         start = time.perf_counter()
         batch = pack([job.window for job in jobs], self.bundle.manifest.tokenizer.position_offset)
         hidden = self.engine.infer(batch)
+        seconds = time.perf_counter() - start
+        return lambda: self._complete(jobs, batch, hidden, seconds)
+
+    def _complete(
+        self, jobs: Sequence[Job], batch: Packed, hidden: Hidden, encode_seconds: float
+    ) -> Run:
         encoded = time.perf_counter()
         features = batch_features(
             hidden, batch.starts, [job.window for job in jobs], with_largest=self._with_largest
@@ -126,7 +141,7 @@ class Model:
         outputs = self._outputs(jobs, features)
         done = time.perf_counter()
         wasted = len(batch.ids) - batch.used
-        return Run(outputs, batch.used, wasted, encoded - start, done - encoded)
+        return Run(outputs, batch.used, wasted, encode_seconds, done - encoded)
 
     def finish(
         self, document: Document, outputs: Sequence[WindowOutput], tasks: Iterable[str]

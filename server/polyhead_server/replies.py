@@ -34,7 +34,7 @@ def answer_all(entries: Iterable[Entry[Item, Output]], run: Ran[Output], started
         call = entry.call
         if call.last_run is not run:
             call.last_run = run
-            call.started = started
+            call.started = max(call.started, started)
             call.encode_seconds += run.encode_seconds
             call.heads_seconds += run.heads_seconds
         call.outputs[entry.index] = output

@@ -1,19 +1,26 @@
-"""What waits for the engine, and which of it goes into the next batch."""
+"""What waits for the engine: calls, and the entries that they are made of."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
-    from collections import deque
 
 Item = TypeVar("Item", bound="Costed")
 Output = TypeVar("Output")
 
-_LOOK_AHEAD = 64
-"""Entries looked at for one that still fits; bounds the work of one cut."""
+
+class Priority(IntEnum):
+    """The lane in which a call waits. Each has a guaranteed share of the engine."""
+
+    INTERACTIVE = 0
+    """Somebody waits for the answer."""
+    BULK = 1
+    """Much of it, and none of it urgent."""
 
 
 class Costed(Protocol):
@@ -45,13 +52,19 @@ class Call(Generic[Output]):
 
     reply: asyncio.Future[Answer[Output]]
     entered: float
+    """Monotonic time."""
     outputs: list[Any]
     missing: int
     """Items without output."""
     tokens: int
     """Tokens of the whole call."""
+    priority: Priority = Priority.INTERACTIVE
+    deadline: float = math.inf
+    """Monotonic time after which the answer is of no use."""
     waiting_tokens: int = 0
     """Tokens of items that wait and still count against the queue."""
+    waiting_items: int = 0
+    """How many items these are."""
     started: float = 0.0
     encode_seconds: float = 0.0
     heads_seconds: float = 0.0
@@ -66,43 +79,16 @@ class Entry(Generic[Item, Output]):
     index: int
     item: Item
     tokens: int
+    since: float = 0.0
+    """Monotonic time at which it began to wait."""
+    taken: bool = False
+    """Whether it has left the queue in a batch."""
 
     @property
     def dead(self) -> bool:
         """Whether nobody waits for it: cancelled, expired, failed."""
         return self.call.reply.done()
 
-
-class Policy(Protocol):
-    """Decides what goes into the next batch."""
-
-    def cut(self, waiting: deque[Entry[Any, Any]], budget: int) -> list[Entry[Any, Any]]:
-        """Take a batch out of the queue.
-
-        Dead entries may be dropped on the way. The batch holds at most `budget` tokens or a single
-        entry, and is empty only where no living entry waits.
-        """
-        ...
-
-
-class FirstFit:
-    """In order of arrival; what does not fit lets later, smaller entries pass.
-
-    The oldest entry is always taken, so nothing waits for ever.
-    """
-
-    def cut(self, waiting: deque[Entry[Any, Any]], budget: int) -> list[Entry[Any, Any]]:
-        """Take the oldest entry and all of the next ones that fit beside it."""
-        batch: list[Entry[Any, Any]] = []
-        passed: list[Entry[Any, Any]] = []
-        while waiting and budget > 0 and len(passed) < _LOOK_AHEAD:
-            entry = waiting.popleft()
-            if entry.dead:
-                continue
-            if batch and entry.tokens > budget:
-                passed.append(entry)
-                continue
-            batch.append(entry)
-            budget -= entry.tokens
-        waiting.extendleft(reversed(passed))
-        return batch
+    def gone(self, now: float) -> bool:
+        """Whether it must not go into a batch that is cut now."""
+        return self.taken or self.call.deadline <= now or self.call.reply.done()

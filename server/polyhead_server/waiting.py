@@ -1,82 +1,124 @@
-"""The queue between the event loop, which fills it, and the engine's thread, which empties it."""
+"""The queue between the event loop, which fills it, and the engine's threads, which empty it."""
 
 from __future__ import annotations
 
 import threading
-from collections import deque
+import time
 from typing import TYPE_CHECKING, Generic
 
 from polyhead_server.schedule import Entry, Item, Output
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from polyhead_server.schedule import Call, Policy
+    from polyhead_server.lanes import Lane
+    from polyhead_server.policy import FairLanes
+    from polyhead_server.schedule import Call, Priority
 
 
 class Waiting(Generic[Item, Output]):
-    """Entries that wait for the engine, and how many tokens of them are alive. Thread-safe.
+    """Entries that wait for an engine, and who has one. Thread-safe.
+
+    A batch is cut by the thread that has just been given an engine, so what comes while another
+    batch runs still gets in.
 
     Args:
-        policy: picks the entries of a batch.
-        batch_tokens: tokens in one batch.
+        lanes: hold the entries and pick those of a batch.
+        budget: gives the tokens of a batch that is cut now.
+        engines: batches that may run at the same time.
     """
 
-    def __init__(self, policy: Policy, batch_tokens: int) -> None:
-        self._policy = policy
-        self._batch_tokens = batch_tokens
+    def __init__(
+        self, lanes: FairLanes[Item, Output], budget: Callable[[], int], engines: int = 1
+    ) -> None:
+        self.engines = engines
+        self._lanes = lanes
+        self._budget = budget
         self._changed = threading.Condition()
-        self._entries: deque[Entry[Item, Output]] = deque()
-        self._tokens = 0
+        self._free = engines
+        self._claims = 0
         self._closed = False
+        self.cut_at = 0.0
+        """Monotonic time at which the last batch was cut."""
+        self.cut_tokens = 0
+        """Tokens of the last batch; 0 once an engine is free."""
 
     @property
     def items(self) -> int:
-        """Items that wait, some perhaps dead."""
-        return len(self._entries)
+        """Living items that wait."""
+        return self._lanes.items
 
     @property
     def tokens(self) -> int:
         """Tokens of the living items that wait."""
-        return self._tokens
+        return self._lanes.tokens
+
+    def lane(self, priority: Priority) -> Lane[Item, Output]:
+        """A lane, to be asked for its counts."""
+        return self._lanes.lanes[priority]
+
+    def tokens_beside(self, priority: Priority) -> int:
+        """Tokens of the living items in the other lane."""
+        return self._lanes.tokens - self._lanes.lanes[priority].tokens
+
+    def tokens_before(self, priority: Priority, deadline: float, now: float) -> int:
+        """Tokens in a lane that go before a call with this deadline."""
+        with self._changed:
+            return self._lanes.lanes[priority].tokens_before(deadline, now)
 
     def add(self, call: Call[Output], items: Sequence[Item]) -> None:
-        """Let a call's items wait, and wake the engine."""
-        entries = [Entry(call, index, item, item.tokens) for index, item in enumerate(items)]
+        """Let a call's items wait, and wake a thread where the engine is free."""
+        now = time.monotonic()
+        entries = [Entry(call, index, item, item.tokens, now) for index, item in enumerate(items)]
         with self._changed:
-            call.waiting_tokens = call.tokens
-            self._tokens += call.tokens
-            self._entries.extend(entries)
-            self._changed.notify()
+            self._lanes.add(call, entries)
+            if self._free:
+                self._changed.notify()
 
     def release(self, call: Call[Output]) -> None:
         """Take a dead call's items out of the count; they are dropped when a batch is cut."""
         with self._changed:
-            self._tokens -= call.waiting_tokens
-            call.waiting_tokens = 0
-            # Each living item has a token, so anything beyond that is dead and could pile up.
-            if len(self._entries) > 2 * max(self._tokens, self._batch_tokens):
-                self._entries = deque(entry for entry in self._entries if not entry.dead)
+            self._lanes.release(call)
 
     def cut(self) -> list[Entry[Item, Output]] | None:
-        """Wait until there is something to do and take the next batch; None once closed."""
+        """Wait for an engine and for work, and take both: the next batch; None once closed."""
         with self._changed:
             while not self._closed:
-                batch = self._policy.cut(self._entries, self._batch_tokens)
+                batch = self._next() if self._free else []
                 if batch:
-                    self._take(batch)
+                    self._free -= 1
                     return batch
                 self._changed.wait()
         return None
+
+    def claim(self) -> None:
+        """Wait for an engine and take it, without a batch."""
+        with self._changed:
+            self._claims += 1
+            while not self._free:
+                self._changed.wait()
+            self._claims -= 1
+            self._free -= 1
+
+    def free(self) -> None:
+        """Give an engine back. A thread is woken only where there is something to do."""
+        with self._changed:
+            self._free += 1
+            self.cut_tokens = 0
+            if self._claims:
+                self._changed.notify_all()
+            elif self._lanes.items:
+                self._changed.notify()
 
     def close(self) -> None:
         """Drop what waits, and let `cut` return None."""
         with self._changed:
             self._closed = True
-            self._entries.clear()
-            self._changed.notify()
+            self._lanes.clear()
+            self._changed.notify_all()
 
-    def _take(self, batch: list[Entry[Item, Output]]) -> None:
-        for entry in batch:
-            entry.call.waiting_tokens -= entry.tokens
-            self._tokens -= entry.tokens
+    def _next(self) -> list[Entry[Item, Output]]:
+        self.cut_at = time.monotonic()
+        batch = self._lanes.cut(self._budget(), self.cut_at)
+        self.cut_tokens = sum(entry.tokens for entry in batch)
+        return batch

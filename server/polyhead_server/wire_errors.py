@@ -13,6 +13,7 @@ from google.rpc.status_pb2 import Status
 from polyhead_server.errors import (
     DeadlineExceededError,
     DrainingError,
+    HopelessError,
     InternalError,
     InvalidRequestError,
     NotFoundError,
@@ -34,6 +35,7 @@ CODES: dict[type[RequestError], grpc.StatusCode] = {
     UnsupportedError: grpc.StatusCode.UNIMPLEMENTED,
     UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
     QueueFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    HopelessError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     DeadlineExceededError: grpc.StatusCode.DEADLINE_EXCEEDED,
     DrainingError: grpc.StatusCode.UNAVAILABLE,
     InternalError: grpc.StatusCode.INTERNAL,

@@ -1,9 +1,16 @@
-"""The engine's thread: cuts a batch, runs it, hands what became of it to the event loop."""
+"""The engine's threads: each cuts a batch, runs it, and hands what became of it to the event loop.
+
+As many of them as there are engines have one at a time. What comes after the engine, the heads, is
+done by the thread that ran the batch, while another one cuts the next batch and runs it. So nothing
+is handed over, and a thread is woken only where something waits: one call on an idle server meets
+one thread.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -12,7 +19,7 @@ import structlog
 from polyhead_server.schedule import Item, Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from polyhead_server.schedule import Call, Entry
     from polyhead_server.waiting import Waiting
@@ -61,38 +68,52 @@ class Outcome(Generic[Item, Output]):
     result: Ran[Output] | Exception
 
 
-class EngineThread(Generic[Item, Output]):
-    """Runs batches until the queue is closed. No exception of a run ends it.
+Finish = Callable[[], Ran[Output]]
+"""Makes outputs of what the engine gave; needs the engine no more."""
+Encode = Callable[[list[Item]], Finish[Output]]
+"""Has the engine run a batch."""
+
+
+class EngineThreads(Generic[Item, Output]):
+    """Run batches until the queue is closed. No exception of a run ends them.
 
     Args:
-        run: runs a batch; called by this thread only.
-        waiting: where the batches come from.
+        encode: has an engine run a batch; called by as many threads at a time as there are engines.
+        waiting: where the batches come from, and who has the engine.
         cut: called when a batch has left the queue, before it runs.
         done: called with what became of a batch.
+        threads: how many there are.
     """
 
     def __init__(
         self,
-        run: Callable[[list[Item]], Ran[Output]],
+        encode: Encode[Item, Output],
         waiting: Waiting[Item, Output],
         *,
         cut: Callable[[], None],
         done: Callable[[list[Outcome[Item, Output]]], None],
+        threads: int,
     ) -> None:
-        self._run = run
+        self._encode = encode
         self._waiting = waiting
         self._cut = cut
         self._done = done
-        self._thread = threading.Thread(target=self._work, name="polyhead-engine", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"polyhead-engine-{number}", daemon=True)
+            for number in range(threads)
+        ]
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
 
     def join(self, limit: float) -> None:
-        """Wait until the thread has ended, `limit` seconds at most."""
-        if self._thread.is_alive():
-            self._thread.join(limit)
+        """Wait until the threads have ended, `limit` seconds at most."""
+        end = time.monotonic() + limit
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, end - time.monotonic()))
 
     def _work(self) -> None:
         while (batch := self._waiting.cut()) is not None:
@@ -110,12 +131,21 @@ class EngineThread(Generic[Item, Output]):
         if len(groups) == 1:
             return [outcome]
         _log.warning("batch_failed", calls=len(groups), next="each call is run alone")
-        return [self._try(group) for group in groups.values() if not group[0].dead]
+        return [self._try_alone(group) for group in groups.values() if not group[0].dead]
+
+    def _try_alone(self, entries: list[Entry[Item, Output]]) -> Outcome[Item, Output]:
+        self._waiting.claim()
+        return self._try(entries)
 
     def _try(self, entries: list[Entry[Item, Output]]) -> Outcome[Item, Output]:
+        """Run entries on the engine that this thread has, and give it back."""
         started = time.monotonic()
         try:
-            run = self._run([entry.item for entry in entries])
+            try:
+                finish = self._encode([entry.item for entry in entries])
+            finally:
+                self._waiting.free()
+            run = finish()
             _check(run, len(entries))
         except Exception as fault:  # noqa: BLE001 - whatever it is, the thread goes on
             return Outcome(entries, started, fault)

@@ -6,8 +6,14 @@ import asyncio
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from polyhead_server.batcher import Batcher, Bounds
+from polyhead_server.batcher import Batcher
+from polyhead_server.cost import RunCost
+from polyhead_server.forecast import Bounds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PATIENCE = 10.0
 """Seconds after which a test that waits has failed."""
@@ -15,11 +21,12 @@ PATIENCE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """An item; poison makes every batch fail that holds it."""
+    """An item; poison makes every batch fail in the engine, the indigestible behind it."""
 
     text: str
     tokens: int = 1
     poison: bool = False
+    indigestible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +41,44 @@ class Shouts:
 
 
 class GatedEngine:
-    """Shouts words. While its gate is shut, each run waits for `let_one_run`."""
+    """Shouts words. While its gate is shut, each run waits for `let_one_run`.
+
+    Outputs are made beside the engine; `hold_outputs` keeps them back until `let_outputs_out`.
+    """
 
     def __init__(self, *, shut: bool = False) -> None:
         self.batches: list[list[str]] = []
+        self.most_at_once = 0
+        self._at_once = 0
+        self._outputs_may_go = threading.Event()
+        self._outputs_may_go.set()
         self.broken = False
         self._loop = asyncio.get_running_loop()
         self._entered: asyncio.Queue[list[str]] = asyncio.Queue()
         self._passes = threading.Semaphore(0)
         self._shut = shut
+
+    def encode(self, words: list[Word]) -> Callable[[], Shouts]:
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            shouts = self.run(words)
+        finally:
+            self._at_once -= 1
+        return lambda: self._finished(words, shouts)
+
+    def _finished(self, words: list[Word], shouts: Shouts) -> Shouts:
+        if not self._outputs_may_go.wait(PATIENCE):
+            raise TimeoutError
+        if any(word.indigestible for word in words):
+            raise ValueError("the heads are broken")
+        return shouts
+
+    def hold_outputs(self) -> None:
+        self._outputs_may_go.clear()
+
+    def let_outputs_out(self) -> None:
+        self._outputs_may_go.set()
 
     def run(self, words: list[Word]) -> Shouts:
         batch = [word.text for word in words]
@@ -95,9 +131,18 @@ class Diary:
         self.late += 1
 
 
-def batcher(engine: GatedEngine, diary: Diary | None = None, **bounds: int) -> Batcher[Word, str]:
+def batcher(
+    engine: GatedEngine,
+    diary: Diary | None = None,
+    *,
+    cost: RunCost | None = None,
+    beside: bool = False,
+    **bounds: float,
+) -> Batcher[Word, str]:
     """A batcher around the engine."""
-    return Batcher(engine.run, observer=diary or Diary(), bounds=Bounds(**bounds))
+    limits = Bounds(**bounds)
+    observer = diary or Diary()
+    return Batcher(engine.encode, observer=observer, bounds=limits, cost=cost, beside=beside)
 
 
 def words(text: str, tokens: int = 1) -> list[Word]:

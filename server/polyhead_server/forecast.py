@@ -1,0 +1,119 @@
+"""How long a call would wait: what admission, RetryInfo and the queue-delay metric go by."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from polyhead_server.schedule import Priority
+
+if TYPE_CHECKING:
+    from polyhead_server.cost import RunCost
+    from polyhead_server.waiting import Waiting
+
+_LEAST_RETRY_SECONDS = 0.01
+_MOST_RETRY_SECONDS = 30.0
+_LEAST_BATCH_PART = 4
+"""A batch that would take too long shrinks to this part of its tokens at most: tiny batches would
+only make everybody wait longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much the batcher takes, and how it shares the engine out."""
+
+    batch_tokens: int = 256
+    """Tokens in one batch; a larger item runs alone."""
+    batch_seconds: float = math.inf
+    """Time that one batch should take; a slow engine gets batches of fewer tokens."""
+    queue_tokens: int = 65_536
+    """Tokens that may wait in a lane; a call beyond that is refused, unless nothing waits there."""
+    bulk_tokens: int = 2_048
+    """Patient calls enter only while no more than this waits in their lane."""
+    bulk_share: float = 0.25
+    """Part of the engine that bulk calls have while interactive ones wait too."""
+    age_limit: float = 1.0
+    """Seconds after which an entry goes first in its lane, whatever the deadlines."""
+
+
+class Forecast:
+    """What is to be expected of a queue.
+
+    Args:
+        waiting: the queue.
+        cost: what runs of the engine cost.
+        bounds: how the engine is shared out.
+    """
+
+    def __init__(self, waiting: Waiting[Any, Any], cost: RunCost, bounds: Bounds) -> None:
+        self._waiting = waiting
+        self._cost = cost
+        self._bounds = bounds
+
+    def wait_seconds(self, priority: Priority = Priority.INTERACTIVE) -> float:
+        """Expected wait of a call that comes now and has no deadline."""
+        return self._seconds(priority, self._waiting.lane(priority).tokens)
+
+    def late_seconds(self, tokens: int, priority: Priority, deadline: float) -> float:
+        """By how much a call that comes now would miss its deadline; at most 0 where it would not.
+
+        Never above 0 while nothing waits in its lane, nor before runs of the engine were seen: a
+        forecast that is off must not keep everybody out for good.
+
+        Args:
+            tokens: of the call.
+            priority: its lane.
+            deadline: monotonic time.
+        """
+        lane = self._waiting.lane(priority)
+        if math.isinf(deadline) or not lane.tokens or not self._cost.trusted:
+            return -math.inf
+        now = time.monotonic()
+        late = now + self._seconds(priority, lane.tokens + tokens) - deadline
+        if late <= 0:
+            return late
+        ahead = self._waiting.tokens_before(priority, deadline, now)
+        return now + self._seconds(priority, ahead + tokens) - deadline if ahead else -math.inf
+
+    def retry_seconds(self, tokens: int, priority: Priority) -> float:
+        """Time until a full lane should be half empty, these tokens included."""
+        excess = self._waiting.lane(priority).tokens + tokens - self._bounds.queue_tokens // 2
+        return bounded_retry(self._seconds(priority, max(excess, 0)))
+
+    def batch_tokens(self) -> int:
+        """Tokens of a batch that is cut now."""
+        most = self._bounds.batch_tokens
+        if math.isinf(self._bounds.batch_seconds):
+            return most
+        fitting = self._cost.most_tokens(self._bounds.batch_seconds)
+        return int(max(min(most, fitting), most / _LEAST_BATCH_PART, 1))
+
+    def _seconds(self, priority: Priority, tokens: int) -> float:
+        """Time until so many tokens of a lane are done, the run under way included.
+
+        A lane gets its share at least, and otherwise what the other one leaves.
+        """
+        batch = self._bounds.batch_tokens
+        engines = self._waiting.engines
+        own = self._cost.backlog_seconds(tokens, batch) / engines
+        beside = self._waiting.tokens_beside(priority)
+        other = self._cost.backlog_seconds(beside, batch) / engines
+        return self._running_seconds() + min(own + other, own / self._share(priority))
+
+    def _share(self, priority: Priority) -> float:
+        bulk = self._bounds.bulk_share
+        return bulk if priority is Priority.BULK else 1.0 - bulk
+
+    def _running_seconds(self) -> float:
+        tokens = self._waiting.cut_tokens
+        if not tokens:
+            return 0.0
+        left = self._waiting.cut_at + self._cost.seconds(tokens) - time.monotonic()
+        return max(left, 0.0)
+
+
+def bounded_retry(seconds: float) -> float:
+    """A time to come again that is neither at once nor never."""
+    return min(max(seconds, _LEAST_RETRY_SECONDS), _MOST_RETRY_SECONDS)
