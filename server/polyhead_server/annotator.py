@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, TypeVar
 from polyhead_server.checks import DOCUMENTS, ITEMS
 from polyhead_server.errors import InternalError, RequestError
 from polyhead_server.reading import Reader, raise_together
+from polyhead_server.recall import Wish
+from polyhead_server.schedule import Priority
+from polyhead_server.timings import Timings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from polyhead_server.batcher import Batcher
     from polyhead_server.bundle import HeadSpec
+    from polyhead_server.cache import Outputs
     from polyhead_server.checks import Limits
     from polyhead_server.encoding import Document, Source
     from polyhead_server.heads import HeadOutput
     from polyhead_server.metrics import Metrics
     from polyhead_server.model import Job, Model, WindowOutput
-    from polyhead_server.schedule import Answer
+    from polyhead_server.recall import Recall
 
 T = TypeVar("T")
 
@@ -31,13 +35,14 @@ _INLINE_CHARS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Timings:
-    """Where the time of a request went, in seconds."""
+class Terms:
+    """How a call is to be worked on."""
 
-    tokenize: float = 0.0
-    queue: float = 0.0
-    encode: float = 0.0
-    heads: float = 0.0
+    deadline: float
+    """Event loop time after which the answer is of no use."""
+    priority: Priority
+    patient: bool
+    """Whether it waits for room instead of being refused, and leaves room to those who do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class Annotator:
         batcher: leads to the engine; its runs are the model's.
         limits: bounds on one request.
         metrics: is told of documents and stages.
+        recall: spares documents that come again the engine; None runs every one.
     """
 
     def __init__(
@@ -80,12 +86,14 @@ class Annotator:
         *,
         limits: Limits,
         metrics: Metrics,
+        recall: Recall | None = None,
     ) -> None:
         self.bundle = model.bundle
         self.limits = limits
         self._model = model
         self._batcher = batcher
         self._metrics = metrics
+        self._recall = recall
         self._reader = Reader(model.tokenize, model.bundle.heads, limits)
         self._thread = ThreadPoolExecutor(1, "polyhead-text")
 
@@ -94,7 +102,12 @@ class Annotator:
         self._thread.shutdown(cancel_futures=True)
 
     async def annotate(
-        self, sources: Sequence[Source | None], tasks: Sequence[str], *, deadline: float
+        self,
+        sources: Sequence[Source | None],
+        tasks: Sequence[str],
+        *,
+        deadline: float,
+        priority: Priority = Priority.INTERACTIVE,
     ) -> Annotated:
         """Annotate documents that stand or fall together.
 
@@ -102,26 +115,30 @@ class Annotator:
             sources: the documents; None where one was given neither text nor words.
             tasks: names of heads, or "*" alone.
             deadline: event loop time after which the answer is of no use.
+            priority: the lane to wait in.
 
         Raises:
             InvalidRequestError: the request breaks the contract; every violation is named.
             QueueFullError: there is no room for it now.
+            HopelessError: so much waits that its deadline would pass.
             DeadlineExceededError: the deadline passed.
             DrainingError: the server is shutting down.
             InternalError: the engine failed.
         """
         checked = self._reader.check(sources, tasks, DOCUMENTS)
         raise_together(checked.violations, checked.sources)
-        self._batcher.ensure_room()
+        if self._recall is None:
+            self._batcher.ensure_room(deadline, priority)
         start = time.perf_counter()
         found = await self.work(
             checked.size, lambda: self._reader.tokenize(checked.sources, DOCUMENTS)
         )
         raise_together((), found)
-        tokenize = time.perf_counter() - start
+        tokenized = Timings(time.perf_counter() - start, start=start)
         documents = [item for item in found if not isinstance(item, RequestError)]
-        outcomes, answer = await self._run(documents, checked.tasks, deadline, patient=False)
-        return self._annotated(outcomes, checked.tasks, checked.size, _timings(tokenize, answer))
+        terms = Terms(deadline, priority, patient=False)
+        outcomes, timings = await self._run(documents, checked.tasks, terms)
+        return self._annotated(outcomes, checked.tasks, checked.size, tokenized + timings)
 
     async def annotate_items(
         self,
@@ -129,6 +146,7 @@ class Annotator:
         tasks: Sequence[str],
         *,
         deadline: float,
+        priority: Priority = Priority.BULK,
     ) -> Annotated:
         """Annotate documents each of which stands for itself, once there is room for them.
 
@@ -136,6 +154,7 @@ class Annotator:
             sources: the documents; an error where one is known to be beyond help.
             tasks: names of heads, or "*" alone.
             deadline: event loop time after which the answer is of no use.
+            priority: the lane to wait in.
 
         Raises:
             InvalidRequestError: the tasks, or the number or total size of the items, break the
@@ -147,12 +166,13 @@ class Annotator:
         raise_together(checked.violations, ())
         start = time.perf_counter()
         found = await self.work(checked.size, lambda: self._reader.tokenize(checked.sources, ITEMS))
-        timings = Timings(time.perf_counter() - start)
+        timings = Timings(time.perf_counter() - start, start=start)
         documents = [item for item in found if not isinstance(item, RequestError)]
         annotated: tuple[Annotation | RequestError, ...] = ()
         if documents:
-            annotated, answer = await self._run_apart(documents, checked.tasks, deadline)
-            timings = _timings(timings.tokenize, answer)
+            terms = Terms(deadline, priority, patient=True)
+            annotated, spent = await self._run_apart(documents, checked.tasks, terms)
+            timings += spent
         rest = iter(annotated)
         outcomes = tuple(item if isinstance(item, RequestError) else next(rest) for item in found)
         return self._annotated(outcomes, checked.tasks, checked.size, timings)
@@ -164,42 +184,53 @@ class Annotator:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
     async def _run(
-        self,
-        documents: Sequence[Document],
-        tasks: tuple[str, ...],
-        deadline: float,
-        *,
-        patient: bool,
-    ) -> tuple[tuple[Annotation | RequestError, ...], Answer[WindowOutput]]:
+        self, documents: Sequence[Document], tasks: tuple[str, ...], terms: Terms
+    ) -> tuple[tuple[Annotation | RequestError, ...], Timings]:
+        async def fresh(some: Sequence[Document]) -> tuple[Sequence[Outputs], Timings]:
+            return await self._run_fresh(some, tasks, terms)
+
+        if self._recall is None:
+            outputs, timings = await fresh(documents)
+        else:
+            humble = terms.patient or terms.priority is Priority.BULK
+            wish = Wish(self.bundle.identity, frozenset(tasks), terms.deadline, humble)
+            outputs, timings = await self._recall.run(documents, wish, fresh)
+        return tuple(map(Annotation, documents, outputs)), timings
+
+    async def _run_fresh(
+        self, documents: Sequence[Document], tasks: tuple[str, ...], terms: Terms
+    ) -> tuple[Sequence[Outputs], Timings]:
         jobs = [job for document in documents for job in self._model.jobs(document, tasks)]
-        answer = await self._batcher.submit(jobs, deadline=deadline, patient=patient)
+        answer = await self._batcher.submit(
+            jobs, deadline=terms.deadline, priority=terms.priority, patient=terms.patient
+        )
         size = sum(len(document.text) for document in documents)
         found = await self.work(size, lambda: self._finish(documents, answer.outputs, tasks))
-        return found, answer
+        timings = Timings(0.0, answer.queue_seconds, answer.encode_seconds, answer.heads_seconds)
+        return found, timings
 
     async def _run_apart(
-        self, documents: Sequence[Document], tasks: tuple[str, ...], deadline: float
-    ) -> tuple[tuple[Annotation | RequestError, ...], Answer[WindowOutput] | None]:
+        self, documents: Sequence[Document], tasks: tuple[str, ...], terms: Terms
+    ) -> tuple[tuple[Annotation | RequestError, ...], Timings]:
         """Run documents together; where the engine fails each alone: none harms another."""
         try:
-            return await self._run(documents, tasks, deadline, patient=True)
+            return await self._run(documents, tasks, terms)
         except InternalError as error:
             if len(documents) == 1:
-                return (error,), None
-        alone = [await self._run_apart([one], tasks, deadline) for one in documents]
+                return (error,), Timings()
+        alone = [await self._run_apart([one], tasks, terms) for one in documents]
         return tuple(outcome for found, _ in alone for outcome in found), alone[-1][1]
 
     def _finish(
         self, documents: Sequence[Document], outputs: Sequence[WindowOutput], tasks: tuple[str, ...]
-    ) -> tuple[Annotation, ...]:
-        annotations = []
+    ) -> Sequence[Outputs]:
+        finished = []
         first = 0
         for document in documents:
             end = first + len(document.windows)
-            found = self._model.finish(document, outputs[first:end], tasks)
-            annotations.append(Annotation(document, found))
+            finished.append(self._model.finish(document, outputs[first:end], tasks))
             first = end
-        return tuple(annotations)
+        return finished
 
     def _annotated(
         self,
@@ -214,9 +245,3 @@ class Annotator:
         self._metrics.stages(timings.tokenize, timings.queue)
         heads = tuple(self._reader.heads[task] for task in tasks)
         return Annotated(outcomes, heads, self.bundle.version, timings, size)
-
-
-def _timings(tokenize: float, answer: Answer[WindowOutput] | None) -> Timings:
-    if answer is None:
-        return Timings(tokenize)
-    return Timings(tokenize, answer.queue_seconds, answer.encode_seconds, answer.heads_seconds)

@@ -131,6 +131,8 @@ class Bundle:
 
     path: Path
     manifest: Manifest
+    identity: str = ""
+    """Differs wherever the manifest or a file differs: a digest over all of them."""
 
     @property
     def name(self) -> str:
@@ -162,7 +164,8 @@ def open_bundle(path: Path) -> Bundle:
         _verify(path, root.mapping("digests"), manifest)
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from None
-    return Bundle(path, manifest)
+    identity = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return Bundle(path, manifest, identity)
 
 
 def seal_bundle(path: Path, manifest: Manifest, *, loose: Collection[str] = ()) -> None:

@@ -26,6 +26,7 @@ from polyhead_server.inference.service import SERVICE as INFERENCE
 from polyhead_server.inference.service import InferenceService
 from polyhead_server.metrics import Metrics, MetricsPort
 from polyhead_server.model import Model
+from polyhead_server.recall import open_recall
 from polyhead_server.ready import Ready
 from polyhead_server.security import bearer_tokens, tls_context, tls_credentials
 from polyhead_server.service import SERVICE, AnnotationService
@@ -72,7 +73,13 @@ class Server:
             tokens=bearer_tokens(settings.token_file),
             access_log=settings.access_log,
         )
-        self._annotator = Annotator(model, self._batcher, limits=_limits(settings), metrics=metrics)
+        self._annotator = Annotator(
+            model,
+            self._batcher,
+            limits=_limits(settings),
+            metrics=metrics,
+            recall=open_recall(settings.cache_mb, metrics.registry, metrics),
+        )
         self._inference = Inference(self._annotator)
         self._http_socket = http_socket
         self._http_port = None if http_socket is None else self._make_http_port()

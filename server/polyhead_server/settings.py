@@ -61,6 +61,8 @@ class Settings:
     """Seconds that a single call may take where the client sets no deadline."""
     stream_items: int = 2_048
     """Items of one stream that the server holds before it stops reading."""
+    cache_mb: int = 0
+    """MiB of results kept for texts that come again, in each worker; 0 keeps none."""
     drain_seconds: float = 20.0
     """Seconds to finish work under way after SIGTERM or SIGINT; what is left then is refused."""
     log_format: LogFormat = "auto"
@@ -122,6 +124,7 @@ class Settings:
             "max_concurrent_streams": 1,
             "max_connection_age": 0,
             "stream_items": 1,
+            "cache_mb": 0,
             "drain_seconds": 0,
         }
         problems = [
