@@ -59,6 +59,10 @@ class EncoderSpec:
     hidden_size: int
     model: str
     """Name of the pretrained encoder that it was made from."""
+    check: str | None = None
+    """Vectors of fixed inputs, safetensors, by which a server finds out if it computes aright."""
+    torch: str | None = None
+    """Weights for torch, safetensors; their configuration is the .json beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +243,8 @@ def _encoder(fields: Fields) -> EncoderSpec:
         precision=fields.text("precision"),
         hidden_size=fields.integer("hidden_size", least=1),
         model=fields.text("model"),
+        check=fields.optional_file("check"),
+        torch=fields.optional_file("torch"),
     )
 
 
@@ -308,7 +314,21 @@ def _files(manifest: Manifest) -> list[str]:
     encoder = manifest.encoder.file
     tokenizer = manifest.tokenizer
     weights = encoder.removesuffix(".xml") + ".bin"
-    return [encoder, weights, tokenizer.file, tokenizer.words, *(h.file for h in manifest.heads)]
+    return [
+        *(encoder, weights, tokenizer.file, tokenizer.words),
+        *(head.file for head in manifest.heads),
+        *_optional_files(manifest.encoder),
+    ]
+
+
+def _optional_files(encoder: EncoderSpec) -> list[str]:
+    torch = (encoder.torch, torch_config(encoder.torch)) if encoder.torch else ()
+    return [*torch, *([encoder.check] if encoder.check else [])]
+
+
+def torch_config(weights: str) -> str:
+    """The configuration that belongs to weights for torch."""
+    return weights.removesuffix(".safetensors") + ".json"
 
 
 def _sha256(file: Path) -> str:

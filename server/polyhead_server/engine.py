@@ -1,104 +1,80 @@
-"""The encoder on OpenVINO: flat packed tokens in, one vector per token out."""
+"""The encoder behind one interface: flat packed tokens in, one vector per token out."""
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Protocol, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
-
-from polyhead_server.errors import BundleError
-from polyhead_server.packing import Packed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from polyhead_server.packing import Packed
+
 Hidden = NDArray[np.float32]
 
-_TRIAL_TOKENS = 16
+Precision = Literal["auto", "bf16", "f32"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 INPUTS = ("input_ids", "position_ids", "segment_ids", "shape_ids")
+"""Names of the graph's inputs, in the order of the arrays of ``Packed``."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What an engine is told."""
+
+    threads: int = 0
+    """Threads of all streams together; 0 for what the engine takes for best."""
+    precision: Precision = "auto"
+    """What is computed in floating point; auto for bf16 where the hardware has it."""
+    streams: int = 1
+    """Batches that can be encoded at the same time, each with its share of the threads."""
+    compile_cache: Path | None = None
+    """Folder where an engine may keep what it compiles for its next start."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What an engine chose to be, for logs and metrics."""
+
+    engine: str
+    device: str
+    """Name of the processor."""
+    weights: str
+    """What matrix products are computed in: int8, or the same as ``floats``."""
+    floats: str
+    """What all else is computed in."""
+    threads: str
+    streams: str
 
 
 class Engine(Protocol):
-    """An encoder. Implementations differ in hardware, never in results beyond rounding."""
+    """An encoder. Implementations differ in hardware, never in results beyond rounding.
 
-    def infer(self, batch: Packed) -> Hidden:
-        """Encode a batch: [N, H]. The array may be reused by the next call."""
-        ...
-
-    def close(self) -> None:
-        """Give up threads and memory."""
-        ...
-
-
-class OpenVinoEngine:
-    """One compiled encoder. Calls are taken one at a time.
-
-    Args:
-        graph: OpenVINO IR file.
-        hidden_size: width of the encoder's output, checked against the graph.
-        threads: inference threads.
-        exact: compute in fp32; otherwise in bf16 where the CPU has it.
-
-    Raises:
-        BundleError: the graph cannot be read or is not such an encoder.
+    ``streams`` threads may call ``infer`` at the same time; the calls of more wait.
     """
 
-    def __init__(self, graph: Path, *, hidden_size: int, threads: int, exact: bool = False) -> None:
-        self._lock = threading.Lock()
-        try:
-            core = ov.Core()
-            model = core.read_model(graph)
-            _check_ports(model, hidden_size)
-            compiled = core.compile_model(model, "CPU", _options(threads, exact=exact))
-            self._request = compiled.create_infer_request()
-            self._inputs = [compiled.input(name) for name in INPUTS]
-            self._prove(hidden_size)
-        except RuntimeError:
-            raise BundleError(f"{graph.name} is not a graph that OpenVINO can run here") from None
+    @property
+    def streams(self) -> int:
+        """Calls that are worked on at the same time."""
+        ...
 
-    def _prove(self, hidden_size: int) -> None:
-        """Run the encoder once: a graph that can be read may still be none of ours, or damaged."""
-        ids = np.zeros(_TRIAL_TOKENS, np.int32)
-        vectors = self.infer(Packed(ids, ids, ids, ids, (0,), _TRIAL_TOKENS))
-        if vectors.shape != (_TRIAL_TOKENS, hidden_size):
-            raise BundleError(f"the encoder gives {vectors.shape[-1:]} values a token")
-        if not np.isfinite(vectors).all():
-            raise BundleError("the encoder gives values that are not finite")
+    @property
+    def facts(self) -> EngineFacts:
+        """What it chose to be."""
+        ...
 
     def infer(self, batch: Packed) -> Hidden:
-        """Encode a batch: [N, H]. The array is valid until the next call."""
-        values = (batch.ids, batch.positions, batch.segments, batch.shapes)
-        with self._lock:
-            self._request.infer(dict(zip(self._inputs, values, strict=True)), share_inputs=True)
-            return cast("Hidden", self._request.get_output_tensor(0).data)
+        """Encode a batch: [N, H]. The array may be reused by the calling thread's next call."""
+        ...
+
+    def plain(self, batch: Packed) -> Hidden | None:
+        """Encode a batch in f32 without shortcuts, slowly: [N, H]. None where ``infer`` does so."""
+        ...
 
     def close(self) -> None:
-        """Drop the compiled encoder once no call is under way."""
-        with self._lock:
-            del self._request
-
-
-def _options(threads: int, *, exact: bool) -> dict[str, str | int | bool]:
-    precision = {"INFERENCE_PRECISION_HINT": "f32"} if exact else {}
-    return {
-        **precision,
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
-        "INFERENCE_NUM_THREADS": threads,
-        "ENABLE_CPU_PINNING": False,
-    }
-
-
-def _check_ports(model: ov.Model, hidden_size: int) -> None:
-    names = {name for port in model.inputs for name in port.get_names()}
-    if missing := sorted(set(INPUTS) - names):
-        raise BundleError(f"the encoder has no input {', '.join(missing)}")
-    width = model.output(0).get_partial_shape()[-1]
-    if width.is_static and width.get_length() != hidden_size:
-        raise BundleError(
-            f"the encoder gives {width.get_length()} values a token, not {hidden_size}"
-        )
+        """Give up threads and memory, once no call is under way."""
+        ...

@@ -52,6 +52,10 @@ class Fields:
             raise self._fault(name, "a path inside the bundle")
         return value
 
+    def optional_file(self, name: str) -> str | None:
+        """A path inside the bundle; None where the field is missing or null."""
+        return None if self._content.get(name) is None else self.file(name)
+
     def choice(self, name: str, choices: tuple[Choice, ...]) -> Choice:
         """One of the given strings."""
         value = self.text(name)

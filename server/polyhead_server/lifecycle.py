@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from polyhead_server.batcher import Batcher
 from polyhead_server.calls import Calls
 from polyhead_server.checks import Limits
 from polyhead_server.cpus import usable_cpus
+from polyhead_server.engine_start import engine_options, prepare_engine
+from polyhead_server.engines import find_engine
 from polyhead_server.errors import StartError
 from polyhead_server.forecast import Bounds
 from polyhead_server.inference.answers import Inference
@@ -156,6 +159,7 @@ async def start_server(settings: Settings) -> Server:
         BundleError: the bundle cannot be served.
         StartError: a port or a file that it needs cannot be had.
     """
+    find_engine(settings.engine)
     grpc_server = _grpc_server(settings)
     port = _bind(grpc_server, settings)
     metrics = Metrics()
@@ -171,6 +175,7 @@ async def start_server(settings: Settings) -> Server:
         address = f"{settings.host}:{port}"
         server = Server(settings, grpc_server, model, metrics, metrics_port, address, http_socket)
         await server.serve()
+        model.warm_rest()
     except BaseException:
         await grpc_server.stop(None)
         if metrics_port is not None:
@@ -183,18 +188,19 @@ async def start_server(settings: Settings) -> Server:
 
 
 def _load(settings: Settings) -> Model:
-    """Load the bundle and run every batch length once, so that no caller meets a slow first run."""
+    """Load the bundle, check its engine and warm it up: no caller shall meet a slow first run."""
     threads = settings.threads or usable_cpus()
     # The heads' products are small, and threads of their own would spin beside the encoder's.
     threadpool_limits(1, user_api="blas")
     # The engine's thread must not wait long for the event loop to let go of the interpreter.
     sys.setswitchinterval(_SWITCH_SECONDS)
     start = time.monotonic()
-    model = Model.load(settings.bundle, threads=threads)
-    _log.info("loaded", bundle=model.bundle.name, version=model.bundle.version, threads=threads)
-    most = max(settings.batch_tokens, model.bundle.manifest.tokenizer.max_tokens)
-    model.warm(most, lambda done, of: _log.debug("warming", done=done, of=of))
-    _log.info("warm", seconds=round(time.monotonic() - start, 3))
+    options = engine_options(settings, threads)
+    model = Model.load(settings.bundle, threads=threads, engine=settings.engine, options=options)
+    facts = asdict(model.engine.facts)
+    _log.info("loaded", bundle=model.bundle.name, version=model.bundle.version, **facts)
+    error = prepare_engine(model, settings)
+    _log.info("warm", seconds=round(time.monotonic() - start, 3), error=error)
     return model
 
 
@@ -207,6 +213,7 @@ def _batcher(settings: Settings, model: Model, metrics: Metrics) -> Batcher[Job,
     batcher = Batcher(model.encode, observer=metrics, bounds=bounds)
     metrics.watch_queue(lambda: batcher.waiting_items, lambda: batcher.waiting_tokens)
     metrics.describe(version("polyhead-server"), model.bundle.name, model.bundle.version)
+    metrics.describe_engine(asdict(model.engine.facts))
     return batcher
 
 

@@ -17,7 +17,7 @@ from prometheus_client import (
 from polyhead_server.errors import StartError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from threading import Thread
     from wsgiref.simple_server import WSGIServer
 
@@ -83,6 +83,11 @@ class Metrics:
         self._build = gauge(
             "polyhead_build_info", "Always 1.", ("version", "bundle", "bundle_version")
         )
+        self._engine = gauge(
+            "polyhead_engine_info",
+            "Always 1: what the engine chose to compute in.",
+            ("engine", "device", "weights", "floats", "threads", "streams"),
+        )
         stages = histogram(
             "polyhead_stage_seconds",
             "Time in a stage: tokenize and queue of a request, encode and heads of a batch.",
@@ -99,6 +104,11 @@ class Metrics:
         """Say what is running."""
         self._build.clear()
         self._build.labels(version, bundle, bundle_version).set(1)
+
+    def describe_engine(self, facts: Mapping[str, str]) -> None:
+        """Say what the engine chose to compute in, by the names of the labels."""
+        self._engine.clear()
+        self._engine.labels(**facts).set(1)
 
     def method(self, kind: str, service: str, name: str) -> MethodMetrics:
         """The metrics of one method, by grpc_type, grpc_service and grpc_method."""

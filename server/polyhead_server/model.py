@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
 
 from polyhead_server.bundle import open_bundle
 from polyhead_server.encoding import DocumentEncoder
-from polyhead_server.engine import OpenVinoEngine
+from polyhead_server.engine import EngineOptions
+from polyhead_server.engines import OPENVINO, make_engine
 from polyhead_server.errors import BundleError
 from polyhead_server.features import Features, batch_features, merge_features
 from polyhead_server.heads import Head, HeadOutput, load_head
 from polyhead_server.packing import ladder, pack
+from polyhead_server.self_check import check_batch
+from polyhead_server.warming import Warming
 from polyhead_server.words import WordSplitter
 
 if TYPE_CHECKING:
@@ -79,28 +83,38 @@ class Model:
         self.engine = engine
         self._heads = heads
         self._with_largest = any(head.spec.pooling == "max" for head in heads.values())
+        self._warming = Warming(engine, ())
 
     @classmethod
-    def load(cls, path: Path, *, threads: int) -> Model:
+    def load(
+        cls,
+        path: Path,
+        *,
+        threads: int,
+        engine: str = OPENVINO,
+        options: EngineOptions | None = None,
+    ) -> Model:
         """Load a bundle: verify it, build the tokenizer, compile the encoder, check the heads.
+
+        Args:
+            path: the bundle.
+            threads: threads of the engine, 0 for what it takes for best.
+            engine: name of the engine.
+            options: what else the engine is told.
 
         Raises:
             BundleError: the bundle is damaged, incomplete, of another format or inconsistent.
+            StartError: the engine is not installed, or cannot be on this machine.
         """
         bundle = open_bundle(path)
+        options = replace(options or EngineOptions(), threads=threads)
         spec = bundle.manifest.encoder
         try:
             heads = {head.name: load_head(path, head, spec.hidden_size) for head in bundle.heads}
             encoder = load_encoder(bundle)
-            engine = OpenVinoEngine(
-                path / spec.file,
-                hidden_size=spec.hidden_size,
-                threads=threads,
-                exact=spec.precision == "fp32",
-            )
+            return cls(bundle, encoder, make_engine(engine, bundle, options), heads)
         except BundleError as error:
             raise BundleError(f"{path}: {error}") from None
-        return cls(bundle, encoder, engine, heads)
 
     def tokenize(self, source: Source) -> Document:
         """Cut a document into words, sub-words and windows.
@@ -116,14 +130,17 @@ class Model:
         return [Job(window, wanted) for window in document.windows]
 
     def run(self, jobs: Sequence[Job]) -> Run:
-        """Encode windows in one batch and run the heads. One thread at a time."""
+        """Encode windows in one batch and run the heads.
+
+        As many threads may do so at a time as the engine has streams.
+        """
         return self.encode(jobs)()
 
     def encode(self, jobs: Sequence[Job]) -> Callable[[], Run]:
         """Encode windows in one batch, and give what runs the heads on them.
 
         That needs the engine no more, but must be called by the same thread before it encodes
-        again. One thread at a time.
+        again. As many threads may encode at a time as the engine has streams.
         """
         start = time.perf_counter()
         batch = pack([job.window for job in jobs], self.bundle.manifest.tokenizer.position_offset)
@@ -153,17 +170,40 @@ class Model:
         whole = merge_features(parts)
         return {task: self._heads[task]([whole])[0] for task in tasks}
 
-    def warm(self, most_tokens: int, progress: Callable[[int, int], None] | None = None) -> None:
-        """Run every batch length up to ``most_tokens`` once: a length's first run is slow."""
+    def check_batch(self) -> Packed:
+        """Fixed texts to check the engine by."""
+        return check_batch(self._encoder, self.bundle.manifest.tokenizer.position_offset)
+
+    def warm(
+        self,
+        most_tokens: int,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        seconds: float = math.inf,
+    ) -> int:
+        """Run every batch length up to ``most_tokens`` once: a length's first run is slow.
+
+        Args:
+            most_tokens: the longest batch there will be.
+            progress: is told of every length: how many are done, and how many there are.
+            seconds: time to take; short lengths are first.
+
+        Returns:
+            Lengths that are left, for ``warm_rest``.
+        """
         word = self.tokenize("warm").windows[0]
-        lengths = ladder(most_tokens)
-        for number, length in enumerate(lengths, 1):
-            self.engine.infer(pack([word] * (length // len(word.ids))))
-            if progress:
-                progress(number, len(lengths))
+        batches = [pack([word] * (length // len(word.ids))) for length in ladder(most_tokens)]
+        self._warming = Warming(self.engine, batches)
+        return self._warming.run(seconds, progress)
+
+    def warm_rest(self) -> None:
+        """Run the lengths that are left from a thread, between the batches of callers."""
+        if self._warming.left:
+            self._warming.run_rest()
 
     def close(self) -> None:
         """Give up the encoder's threads and memory."""
+        self._warming.stop()
         self.engine.close()
 
     def _outputs(self, jobs: Sequence[Job], features: Sequence[Features]) -> list[WindowOutput]:

@@ -7,6 +7,7 @@ the tokens that fill it up form a window of their own.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,11 @@ FILL_SEGMENT = -1
 """Window number of the tokens that fill a batch up."""
 
 STEP = 16
-"""Batch lengths are rounded up to a multiple of this up to ``FINE``, and of ``COARSE`` above."""
+"""Batch lengths are rounded up to a multiple of this up to ``FINE``."""
 FINE = 256
-COARSE = 64
+GROWTH = 4
+"""Above, both the limit and the step grow by this factor, again and again: each length that is in
+use takes memory, so that there must be few of them however long batches become."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,10 @@ class Packed:
 
 def ladder_length(tokens: int) -> int:
     """Length of the batch that holds so many tokens."""
-    step = STEP if tokens <= FINE else COARSE
-    return -(-tokens // step) * step
+    step, limit = STEP, FINE
+    while tokens > limit:
+        step, limit = step * GROWTH, limit * GROWTH
+    return math.ceil(tokens / step) * step
 
 
 def ladder(most: int) -> list[int]:

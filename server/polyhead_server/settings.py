@@ -41,6 +41,16 @@ class Settings:
     """Threads of each worker's encoder; 0 shares out what affinity and container quota allow."""
     workers: int | Literal["auto"] = 1
     """Processes that share the port and the processors; auto takes one for each processor."""
+    engine: str = "openvino"
+    """What runs the encoder: openvino, or an engine that is installed beside it, such as torch."""
+    precision: Literal["auto", "bf16", "f32"] = "auto"
+    """What is computed in floating point; auto takes bf16 where the hardware has it, else f32."""
+    streams: int = 1
+    """Batches encoded at the same time, each by its share of the threads; 0 for one a thread."""
+    warm_seconds: float = 0.5
+    """Seconds of warm-up, short batches first, before the server is ready; the rest comes after."""
+    compile_cache: Path | None = None
+    """Folder in which the engine keeps what it compiles, for quicker starts."""
     batch_tokens: int = 192
     """Tokens in one encoder batch; a longer window runs alone."""
     queue_tokens: int = 65_536
@@ -115,6 +125,8 @@ class Settings:
     def _size_problems(self) -> list[str]:
         least = {
             "threads": 0,
+            "streams": 0,
+            "warm_seconds": 0,
             "batch_tokens": 1,
             "queue_tokens": 1,
             "max_documents": 1,

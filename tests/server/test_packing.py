@@ -1,12 +1,14 @@
 """Windows lie behind each other in one batch, each with its number and its own positions."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from polyhead_server.encoding import Window
-from polyhead_server.packing import COARSE, FILL_SEGMENT, FINE, STEP, ladder, ladder_length, pack
+from polyhead_server.packing import FILL_SEGMENT, FINE, GROWTH, STEP, ladder, ladder_length, pack
 
 
 def window(length: int, first_id: int = 10) -> Window:
@@ -39,7 +41,8 @@ def test_positions_start_at_the_encoders_first():
 
 
 @pytest.mark.parametrize(
-    ("tokens", "length"), [(1, STEP), (STEP, STEP), (STEP + 1, 2 * STEP), (FINE + 1, FINE + COARSE)]
+    ("tokens", "length"),
+    [(1, STEP), (STEP, STEP), (STEP + 1, 2 * STEP), (FINE + 1, FINE + GROWTH * STEP)],
 )
 def test_lengths_are_steps_of_a_ladder(tokens, length):
     """Fine steps for small batches, coarse ones for large."""
@@ -65,3 +68,12 @@ def test_every_window_is_found_again_at_its_start(lengths):
         end = start + len(item.ids)
         assert batch.ids[start:end].tolist() == item.ids.tolist()
         assert set(batch.segments[start:end].tolist()) == {number}
+
+
+def test_there_are_few_lengths_however_long_batches_become():
+    """Each length in use takes memory; a long batch is filled up by a fifth at most."""
+    assert len(ladder(FINE)) == FINE // STEP
+    assert len(ladder(FINE * GROWTH**3)) == FINE // STEP + 3 * 12
+    lengths = ladder(FINE * GROWTH**3)
+    long = itertools.pairwise(length for length in lengths if length >= FINE)
+    assert all(after / before <= 1.25 for before, after in long)

@@ -18,8 +18,9 @@ from pathlib import Path
 from statistics import median
 
 from polyhead_server.cpus import usable_cpus
-from polyhead_server.engine import OpenVinoEngine
+from polyhead_server.engine import EngineOptions
 from polyhead_server.model import Model
+from polyhead_server.openvino_engine import OpenVinoEngine
 from polyhead_server.packing import pack
 from polyhead_training.data import load_inputs
 from polyhead_training.export import export_bundle
@@ -43,7 +44,7 @@ def study(data: Path, run: Path, out: Path) -> dict[str, object]:
     }
     models["bf16"] = Model.load(out / "fp32", threads=usable_cpus())
     models["bf16"].engine.close()
-    models["bf16"].engine = _engine(models["bf16"], exact=False)
+    models["bf16"].engine = _in_bf16(models["bf16"])
     found: dict[str, object] = {"speed": _speeds(models)}
     for name, model in models.items():
         figures = measure_parts(model, config, sources)
@@ -59,10 +60,11 @@ def _exported(shop: Workshop, place: Path, precision: str) -> Model:
     return Model.load(place, threads=usable_cpus())
 
 
-def _engine(model: Model, *, exact: bool) -> OpenVinoEngine:
+def _in_bf16(model: Model) -> OpenVinoEngine:
     spec = model.bundle.manifest.encoder
     graph = model.bundle.path / spec.file
-    return OpenVinoEngine(graph, hidden_size=spec.hidden_size, threads=usable_cpus(), exact=exact)
+    options = EngineOptions(threads=usable_cpus(), precision="bf16")
+    return OpenVinoEngine(graph, options, hidden_size=spec.hidden_size, exact=True)
 
 
 def _speeds(models: dict[str, Model]) -> dict[str, dict[str, int]]:

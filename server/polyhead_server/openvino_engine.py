@@ -1,0 +1,211 @@
+"""The encoder on OpenVINO."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+import openvino as ov
+
+from polyhead_server.cpu_features import read_features
+from polyhead_server.engine import INPUTS, EngineFacts, EngineOptions
+from polyhead_server.errors import BundleError, StartError
+from polyhead_server.packing import Packed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from polyhead_server.bundle import Bundle
+    from polyhead_server.cpu_features import CpuFeatures
+    from polyhead_server.engine import Hidden
+
+_TRIAL_TOKENS = 16
+_HINTS = {"bf16": "bf16", "f32": "f32"}
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """What a graph is computed in."""
+
+    int8: bool
+    """Quantised matrix products are run in int8; otherwise as if they were not quantised."""
+    floats: Literal["bf16", "f32"]
+
+
+def choose_arithmetic(options: EngineOptions, cpu: CpuFeatures, *, exact: bool) -> Arithmetic:
+    """What to compute in.
+
+    Args:
+        options: what is wanted.
+        cpu: what there is.
+        exact: the bundle is one in full precision: only on demand is it computed in less.
+
+    Raises:
+        StartError: bf16 is wanted and not there.
+    """
+    if options.precision == "bf16" and not cpu.bf16:
+        raise StartError(f"{cpu.name} has no bf16 instructions: take precision f32 or auto")
+    able = cpu.bf16 and not exact
+    wanted = options.precision
+    floats: Literal["bf16", "f32"] = (
+        "bf16" if wanted == "bf16" or (wanted == "auto" and able) else "f32"
+    )
+    return Arithmetic(int8=cpu.int8 and not exact, floats=floats)
+
+
+class OpenVinoEngine:
+    """One compiled encoder, which all streams share with its weights.
+
+    Args:
+        graph: OpenVINO IR file.
+        options: threads, streams and precision.
+        hidden_size: width of the encoder's output, checked against the graph.
+        exact: the graph is not quantised, and computed in f32 unless bf16 is asked for.
+        cpu: what the processor has; found out by default.
+
+    Raises:
+        BundleError: the graph cannot be read or is not such an encoder.
+        StartError: the processor lacks what the options ask for.
+    """
+
+    def __init__(
+        self,
+        graph: Path,
+        options: EngineOptions,
+        *,
+        hidden_size: int,
+        exact: bool = False,
+        cpu: CpuFeatures | None = None,
+    ) -> None:
+        self._graph = graph
+        self._core = ov.Core()
+        cpu = cpu or _this_cpu(self._core)
+        arithmetic = choose_arithmetic(options, cpu, exact=exact)
+        self.streams = options.streams
+        self._quick = not exact or arithmetic.floats != "f32"
+        try:
+            self._compiled = self._compile(options, arithmetic)
+            self.facts = _facts(cpu, arithmetic, self._compiled)
+            _check_ports(self._compiled, hidden_size)
+            self._inputs = [self._compiled.input(name) for name in INPUTS]
+            self._free = threading.Semaphore(self.streams)
+            self._own = threading.local()
+            self._prove(hidden_size)
+        except RuntimeError:
+            raise BundleError(f"{graph.name} is not a graph that OpenVINO can run here") from None
+
+    def infer(self, batch: Packed) -> Hidden:
+        """Encode a batch: [N, H]. The array is valid until the calling thread's next call."""
+        with self._free:
+            return _run(self._request(), self._inputs, batch)
+
+    def plain(self, batch: Packed) -> Hidden | None:
+        """Encode a batch in f32 with nothing quantised but the weights: [N, H]."""
+        if not self._quick:
+            return None
+        options = EngineOptions(threads=1)
+        compiled = self._compile(options, Arithmetic(int8=False, floats="f32"))
+        inputs = [compiled.input(name) for name in INPUTS]
+        return _run(compiled.create_infer_request(), inputs, batch).copy()
+
+    def close(self) -> None:
+        """Drop the compiled encoder once no call is under way."""
+        for _ in range(self.streams):
+            self._free.acquire()
+        del self._own, self._inputs, self._compiled, self._core
+
+    def _request(self) -> Any:
+        """The calling thread's request: it runs in this thread and keeps the last results."""
+        try:
+            return self._own.request
+        except AttributeError:
+            self._own.request = self._compiled.create_infer_request()
+            return self._own.request
+
+    def _compile(self, options: EngineOptions, arithmetic: Arithmetic) -> Any:
+        properties = _properties(options, arithmetic)
+        if arithmetic.int8:  # by name: what is cached is then found without reading the graph
+            return self._core.compile_model(str(self._graph), "CPU", properties)
+        model = self._core.read_model(self._graph)
+        return self._core.compile_model(_unquantised(model), "CPU", properties)
+
+    def _prove(self, hidden_size: int) -> None:
+        """Run the encoder once: a graph that can be read may still be none of ours, or damaged."""
+        ids = np.zeros(_TRIAL_TOKENS, np.int32)
+        vectors = self.infer(Packed(ids, ids, ids, ids, (0,), _TRIAL_TOKENS))
+        if vectors.shape != (_TRIAL_TOKENS, hidden_size):
+            raise BundleError(f"the encoder gives {vectors.shape[-1:]} values a token")
+        if not np.isfinite(vectors).all():
+            raise BundleError("the encoder gives values that are not finite")
+
+
+def open_engine(bundle: Bundle, options: EngineOptions) -> OpenVinoEngine:
+    """The engine of a bundle.
+
+    Raises:
+        BundleError: the bundle's graph cannot be run.
+        StartError: the processor lacks what the options ask for.
+    """
+    spec = bundle.manifest.encoder
+    return OpenVinoEngine(
+        bundle.path / spec.file,
+        options,
+        hidden_size=spec.hidden_size,
+        exact=spec.precision == "fp32",
+    )
+
+
+def _run(request: Any, inputs: list[Any], batch: Packed) -> Hidden:
+    values = (batch.ids, batch.positions, batch.segments, batch.shapes)
+    request.infer(dict(zip(inputs, values, strict=True)), share_inputs=True)
+    return cast("Hidden", request.get_output_tensor(0).data)
+
+
+def _unquantised(model: ov.Model) -> ov.Model:
+    """The graph without the steps that round activations to 8 bits."""
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "FakeQuantize":
+            node.output(0).replace(node.input_value(0))
+    model.validate_nodes_and_infer_types()
+    return model
+
+
+def _properties(options: EngineOptions, arithmetic: Arithmetic) -> dict[str, str | int | bool]:
+    cache = {"CACHE_DIR": str(options.compile_cache)} if options.compile_cache else {}
+    return {
+        **cache,
+        "INFERENCE_PRECISION_HINT": _HINTS[arithmetic.floats],
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": options.streams,
+        "INFERENCE_NUM_THREADS": options.threads,
+        "ENABLE_CPU_PINNING": False,
+    }
+
+
+def _this_cpu(core: ov.Core) -> CpuFeatures:
+    name = str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
+    return read_features(name, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+def _facts(cpu: CpuFeatures, arithmetic: Arithmetic, compiled: Any) -> EngineFacts:
+    return EngineFacts(
+        engine="openvino",
+        device=cpu.name,
+        weights="int8" if arithmetic.int8 else arithmetic.floats,
+        floats=arithmetic.floats,
+        threads=str(compiled.get_property("INFERENCE_NUM_THREADS")),
+        streams=str(compiled.get_property("NUM_STREAMS")),
+    )
+
+
+def _check_ports(compiled: Any, hidden_size: int) -> None:
+    names = {name for port in compiled.inputs for name in port.get_names()}
+    if missing := sorted(set(INPUTS) - names):
+        raise BundleError(f"the encoder has no input {', '.join(missing)}")
+    width = compiled.output(0).get_partial_shape()[-1]
+    if width.is_static and width.get_length() != hidden_size:
+        raise BundleError(
+            f"the encoder gives {width.get_length()} values a token, not {hidden_size}"
+        )

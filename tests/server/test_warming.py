@@ -1,0 +1,96 @@
+"""Warm-up is short, begins with short batches, and is gone on with behind the first callers."""
+
+import math
+import threading
+
+import pytest
+from tiny_bundle import HIDDEN
+
+from polyhead_server.engine import EngineOptions
+from polyhead_server.model import Model
+from polyhead_server.openvino_engine import OpenVinoEngine
+from polyhead_server.packing import ladder
+from polyhead_server.warming import Warming
+
+
+class NotedEngine(OpenVinoEngine):
+    """Notes which thread ran which length."""
+
+    def infer(self, batch):
+        if not hasattr(self, "runs"):
+            self.runs = []
+        self.runs.append((len(batch.ids), threading.get_ident()))
+        return super().infer(batch)
+
+
+@pytest.fixture
+def model(tiny_bundle):
+    model = Model.load(tiny_bundle, threads=1)
+    yield model
+    model.close()
+
+
+@pytest.fixture
+def noted(tiny_bundle, model):
+    """A function that gives the model an engine of so many streams that notes."""
+    plain = model.engine
+
+    def make(streams=1):
+        options = EngineOptions(threads=streams, streams=streams)
+        graph = tiny_bundle / "encoder.xml"
+        model.engine = NotedEngine(graph, options, hidden_size=HIDDEN, exact=True)
+        model.engine.runs.clear()
+        plain.close()
+        return model.engine
+
+    return make
+
+
+def test_every_length_is_run_shortest_first(model, noted):
+    """Once, in order, and nothing is left."""
+    engine = noted()
+    assert model.warm(300) == 0
+    assert [length for length, _ in engine.runs] == ladder(300)
+
+
+def test_warming_ends_with_its_time(model, noted):
+    """Without time only the shortest length is run; a thread runs the others."""
+    engine = noted()
+    lengths = ladder(128)
+    assert model.warm(128, seconds=0) == len(lengths) - 1
+    assert [length for length, _ in engine.runs] == lengths[:1]
+    model.warm_rest()
+    model._warming._rest.join()
+    assert [length for length, _ in engine.runs] == lengths
+    assert len({thread for _, thread in engine.runs}) == 2
+
+
+def test_every_stream_is_warmed(model, noted):
+    """A stream is a thread that calls: each length is run in as many at a time."""
+    engine = noted(streams=2)
+    model.warm(32)
+    assert [length for length, _ in engine.runs] == [16, 16, 32, 32]
+    assert len({thread for _, thread in engine.runs[:2]}) == 2
+
+
+def test_closing_ends_the_warming(model, noted):
+    """What is left then is not run, and the engine is not pulled from under it."""
+    engine = noted()
+    entered, go_on = threading.Event(), threading.Event()
+
+    def told(done, total):
+        entered.set()
+        assert go_on.wait(10)
+
+    batches = [model.check_batch()] * 1000
+    warming = Warming(engine, batches)
+    warming.run_rest(told)
+    assert entered.wait(10)
+    stopping = threading.Thread(target=warming.stop)
+    stopping.start()
+    assert warming._stopped.wait(10)
+    go_on.set()
+    stopping.join(10)
+    assert not stopping.is_alive()
+    assert warming.left == 999
+    assert warming.run(math.inf) == 999
