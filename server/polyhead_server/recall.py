@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from polyhead_server.cache import Cache, CacheMetrics, key_of
 from polyhead_server.errors import DeadlineExceededError
-from polyhead_server.schedule import Priority
 from polyhead_server.timings import Timings
 
 if TYPE_CHECKING:
@@ -54,7 +53,6 @@ class Wish:
     """Event loop time after which the answer is of no use."""
     patient: bool
     """Whether it leaves room to those who are not."""
-    priority: Priority = Priority.INTERACTIVE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +69,6 @@ class _Flight:
         return (
             wish.tasks <= self.wish.tasks
             and (wish.patient or not self.wish.patient)
-            and self.wish.priority in (wish.priority, Priority.INTERACTIVE)
             and self.wish.deadline - now >= (wish.deadline - now) / 2
         )
 

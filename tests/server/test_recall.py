@@ -14,7 +14,6 @@ from polyhead_server.errors import DeadlineExceededError, QueueFullError
 from polyhead_server.heads import SpansOutput
 from polyhead_server.model import load_encoder
 from polyhead_server.recall import Recall, Wish
-from polyhead_server.schedule import Priority
 from polyhead_server.timings import Timings
 
 PATIENCE = 10.0
@@ -211,7 +210,6 @@ async def test_each_has_its_own_deadline(encode):
         ({"deadline": 1.0}, {"deadline": 10.0}),
         ({"deadline": 10.0}, {}),
         ({"patient": True}, {}),
-        ({"priority": Priority.BULK}, {}),
         ({}, {"tasks": ("pos", "topic")}),
     ],
 )
