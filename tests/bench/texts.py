@@ -6,13 +6,12 @@ import gzip
 import json
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from polyhead_server.encoding import Document
-    from polyhead_server.model import Model
+    from polyhead_server.encoding import Document, Source
 
 NEWS_QUANTILES = (18, 32, 36, 41, 44, 47, 50, 53, 56, 60, 65, 72, 95)
 """Tokens of AG News test texts at 0, 5, 10, 20, ..., 90, 95 and 99 %."""
@@ -147,6 +146,14 @@ _WORDS = [
 ]
 
 
+class Tokenizes(Protocol):
+    """What cuts texts: a model, or its tokenizer alone."""
+
+    def tokenize(self, source: Source) -> Document:
+        """Cut a document into words, sub-words and windows."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Corpus:
     """Texts of one kind with their token counts."""
@@ -161,13 +168,13 @@ class Corpus:
         return tuple(sum(len(w.ids) for w in doc.windows) for doc in self.documents)
 
 
-def exact(model: Model, tokens: int, count: int, seed: int = 1) -> Corpus:
+def exact(model: Tokenizes, tokens: int, count: int, seed: int = 1) -> Corpus:
     """Made-up texts of so many tokens each."""
     rng = random.Random(seed)
     return _corpus(model, f"{tokens} tokens", [_text(model, tokens, rng) for _ in range(count)])
 
 
-def news(model: Model, count: int, file: Path | None, seed: int = 1) -> Corpus:
+def news(model: Tokenizes, count: int, file: Path | None, seed: int = 1) -> Corpus:
     """News texts from a JSONL file, or made-up ones whose lengths are spread like theirs."""
     rng = random.Random(seed)
     if file is not None:
@@ -188,7 +195,7 @@ def _news_length(share: float) -> int:
     return NEWS_QUANTILES[-1]
 
 
-def _text(model: Model, tokens: int, rng: random.Random) -> str:
+def _text(model: Tokenizes, tokens: int, rng: random.Random) -> str:
     words = rng.choices(_WORDS, k=tokens)
     while len(model.tokenize(" ".join(words)).windows[0].ids) > tokens:
         words.pop()
@@ -197,5 +204,5 @@ def _text(model: Model, tokens: int, rng: random.Random) -> str:
     return " ".join(words)
 
 
-def _corpus(model: Model, name: str, texts: list[str]) -> Corpus:
+def _corpus(model: Tokenizes, name: str, texts: list[str]) -> Corpus:
     return Corpus(name, tuple(texts), tuple(model.tokenize(text) for text in texts))

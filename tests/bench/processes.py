@@ -1,0 +1,129 @@
+"""Processes under measurement: started, waited for, and asked of /proc what they use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process and its children hold at one moment."""
+
+    resident: int
+    """Bytes in memory."""
+    threads: int
+    files: int
+    """Open file descriptors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A process that has told that it is ready."""
+
+    process: subprocess.Popen[str]
+    line: str
+    """What it said."""
+    seconds: float
+    """From its start to that line."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self.process.pid
+
+    def said(self, before: str) -> str:
+        """The word behind another one in its line.
+
+        Raises:
+            LookupError: it did not say it.
+        """
+        words = self.line.split()
+        if before not in words[:-1]:
+            raise LookupError(f"no {before} in: {self.line}")
+        return words[words.index(before) + 1]
+
+    def cpu_seconds(self) -> float:
+        """Processor time that it and its children have taken."""
+        return sum(_cpu_seconds(pid) for pid in _family(self.pid))
+
+    def usage(self) -> Usage:
+        """What it and its children hold now."""
+        family = _family(self.pid)
+        return Usage(
+            resident=sum(_resident(pid) for pid in family),
+            threads=sum(len(_entries(pid, "task")) for pid in family),
+            files=sum(len(_entries(pid, "fd")) for pid in family),
+        )
+
+
+@contextlib.contextmanager
+def started(command: Sequence[str], ready: str, errors: IO[str] | None = None) -> Iterator[Started]:
+    """Run a command until the block ends; wait first for a line that holds `ready`.
+
+    Args:
+        command: program and arguments.
+        ready: what the line of standard output holds.
+        errors: where its standard error goes; ours where none is given.
+
+    Raises:
+        RuntimeError: it ended before.
+    """
+    begin = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
+        try:
+            line = _line_with(process, ready)
+            yield Started(process, line, time.perf_counter() - begin)
+        finally:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_PATIENCE)
+            process.kill()
+
+
+def _line_with(process: subprocess.Popen[str], ready: str) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if ready in line:
+            return line
+    raise RuntimeError(f"{process.args} ended before it was ready")
+
+
+def _family(pid: int) -> list[int]:
+    found = [pid]
+    for task in _entries(pid, "task"):
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{pid}/task/{task}/children").read_text(encoding="ascii")
+            found += [one for child in children.split() for one in _family(int(child))]
+    return found
+
+
+def _cpu_seconds(pid: int) -> float:
+    with contextlib.suppress(OSError):
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / _TICKS
+    return 0.0
+
+
+def _resident(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def _entries(pid: int, folder: str) -> list[str]:
+    with contextlib.suppress(OSError):
+        return [entry.name for entry in Path(f"/proc/{pid}/{folder}").iterdir()]
+    return []
