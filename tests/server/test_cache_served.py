@@ -39,8 +39,6 @@ def document(words, *, split):
 
 WORDS = ["the", "Fans", "in", "word", "😀", "naïve", "x" * 25]
 Words = st.lists(st.sampled_from(WORDS), min_size=1)
-    st.sampled_from(["the", "Fans", "in", "word", "😀", "naïve", "x" * 25]), min_size=1
-)
 Documents = st.builds(document, Words | Words.map(lambda words: words * 9), split=st.booleans())
 
 
