@@ -21,12 +21,19 @@ if TYPE_CHECKING:
     from tests.bench.targets import Held
 
 
-def write(bench: Bench, samples: Samples, targets: Sequence[Held], folder: Path) -> Path:
+def write(
+    bench: Bench,
+    samples: Samples,
+    targets: Sequence[Held],
+    folder: Path,
+    peers: dict[str, Any] | None = None,
+) -> Path:
     """Write bench.json: machine, ratios, targets, and every figure with its quartiles."""
     content = {
         "machine": {"cpus": usable_cpus(), "platform": platform.platform()},
         "server": version("polyhead-server"),
         "bundle": f"{bench.bundle.name} {bench.bundle.version}",
+        "flags": list(bench.flags),
         "generator": "h2load" if bench.with_h2load and h2load.available() else "python",
         "rounds": bench.patience.rounds,
         "seconds": bench.patience.seconds,
@@ -34,6 +41,7 @@ def write(bench: Bench, samples: Samples, targets: Sequence[Held], folder: Path)
         "notes": bench.notes,
         "ratios": _ratios(samples),
         "targets": [held.as_json() for held in targets],
+        "peers": peers,
         "figures": {name: _figure(samples, name) for name in sorted(samples.names())},
     }
     file = folder / "bench.json"

@@ -33,6 +33,7 @@ _MESSAGE_HEAD = 5
 _RECEIVE_BYTES = 1 << 20
 _METHOD_POST, _SCHEME_HTTP, _STATUS_200 = 0x83, 0x86, 0x88
 """Indices of HPACK's static table, as they go over the wire."""
+_OTHER_STATUSES = (*range(0x89, 0x8F), 0x08, 0x18, 0x48)
 _TABLE_OFF = 0x20
 
 
@@ -311,4 +312,4 @@ def _status(block: bytes) -> str:
     first = block[1] if block[0] == _TABLE_OFF and len(block) > 1 else block[0]
     if first == _STATUS_200:
         return "" if b"application/grpc" in block else OK
-    return f"HTTP {first:#x}"
+    return f"HTTP, {first:#x}" if first in _OTHER_STATUSES else ""
