@@ -86,8 +86,11 @@ def _serve(parsed: argparse.Namespace) -> int:
     configure_logs(settings.log_format, settings.log_level)
     workers = usable_cpus() if settings.workers == "auto" else settings.workers
     settings = replace(settings, workers=workers)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        drained = runner.run(_run(settings) if workers == 1 else _run_workers(settings))
+    if workers > 1:
+        drained = asyncio.run(_run_workers(settings))  # uvloop would fork to start them
+    else:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            drained = runner.run(_run(settings))
     return 0 if drained else _NOT_DRAINED
 
 

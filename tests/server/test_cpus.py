@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from polyhead_server.cpus import usable_cpus
+from polyhead_server.cpus import shared, usable_cpus
 
 CPUS = len(os.sched_getaffinity(0))
 
@@ -72,3 +72,12 @@ def test_version_1_no_quota(cgroup):
     """-1 is no quota."""
     files = {"cpu__cpu.cfs_quota_us": "-1\n", "cpu__cpu.cfs_period_us": "100000\n"}
     assert cgroup("4:cpu,cpuacct:/\n", **files) == CPUS
+
+
+@pytest.mark.parametrize(
+    ("cpus", "workers", "threads"),
+    [(2, 2, (1, 1)), (8, 2, (4, 4)), (5, 2, (3, 2)), (1, 2, (1, 1)), (4, 1, (4,))],
+)
+def test_shared(cpus, workers, threads):
+    """Workers share the processors out; each has at least one."""
+    assert shared(cpus, workers) == threads

@@ -58,6 +58,15 @@ def test_auto_is_json_where_nobody_looks():
     assert written("auto").startswith("{")
 
 
+def test_fields_of_every_line():
+    """What a process always is stands in each line, of whatever thread."""
+    stream = io.StringIO()
+    configure_logs("json", "info", stream, worker=3)
+    structlog.get_logger().info("loud", number=1)
+    line = json.loads(stream.getvalue())
+    assert (line["worker"], line["number"]) == (3, 1)
+
+
 def test_level():
     """What is less severe than the level is not written."""
     assert "quiet" not in written("json")

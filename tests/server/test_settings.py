@@ -53,6 +53,29 @@ def test_every_kind_of_value():
     assert settings.tls_cert is None
 
 
+@pytest.mark.parametrize(("raw", "value"), [("3", 3), ("auto", "auto")])
+def test_number_or_word(raw, value):
+    """Workers are counted, or left to the server."""
+    assert SERVE.read(parsed("--workers", raw), {}).workers == value
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [("many", "'many' is not a whole number or auto"), ("0", "0 is less than 1")],
+)
+def test_wrong_workers(raw, problem):
+    """Other words and numbers are told."""
+    assert problems(("--workers", raw)) == [f"--workers: {problem}"]
+
+
+def test_flags_give_the_same_settings(tmp_path):
+    """What one process tells another as flags builds equal settings there."""
+    token = tmp_path / "a token, with a comma"
+    token.write_text("x")
+    settings = Settings(port=0, drain_seconds=0.1, access_log=True, token_file=token, workers=3)
+    assert SERVE.read(SERVE.flags(settings), {}) == settings
+
+
 @pytest.mark.parametrize(("word", "value"), [("true", True), ("0", False), ("No", False)])
 def test_switch_from_the_environment(word, value):
     """A switch takes the usual words."""

@@ -119,8 +119,8 @@ class Worker:
 
     def _take(self, said: dict[str, Any]) -> None:
         match said:
-            case {"ready": {"tasks": tasks, **others}}:
-                self.ready = Ready(tasks=tuple(tasks), **others)
+            case {"ready": dict(ready)}:
+                self.ready = Ready(**{**ready, "tasks": tuple(ready["tasks"])})
                 self._started.set()
             case {"failed": problems}:
                 self.problems = problems
