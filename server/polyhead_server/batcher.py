@@ -214,11 +214,12 @@ class Batcher(Generic[Item, Output]):
             bounds.age_limit,
             lambda tokens: self._cost.price(tokens, bounds.batch_tokens),
         )
-        return Waiting(lanes, lambda: self._forecast.batch_tokens(), engines)
+        return Waiting(lanes, self._batch_tokens, engines)
 
-    def _call(
-        self, items: Sequence[Item], deadline: float, priority: Priority
-    ) -> Call[Output]:
+    def _batch_tokens(self) -> int:
+        return self._forecast.batch_tokens()
+
+    def _call(self, items: Sequence[Item], deadline: float, priority: Priority) -> Call[Output]:
         return Call(
             reply=self._loop.create_future(),
             entered=time.monotonic(),

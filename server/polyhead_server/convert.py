@@ -9,6 +9,7 @@ from polyhead.v1 import document_pb2, result_pb2, task_pb2
 from polyhead_server.errors import InvalidRequestError, RequestError, Violation
 from polyhead_server.heads import ClassificationOutput, SpansOutput, TaggingOutput
 from polyhead_server.offsets import Unit, in_unit
+from polyhead_server.schedule import Priority
 from polyhead_server.wire_errors import status_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ _UNITS = {
     document_pb2.OFFSET_UNIT_CODE_POINT: Unit.CODE_POINT,
     document_pb2.OFFSET_UNIT_UTF8_BYTE: Unit.UTF8_BYTE,
     document_pb2.OFFSET_UNIT_UTF16: Unit.UTF16,
+}
+_PRIORITIES: dict[int, Priority] = {
+    pb.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
+    pb.PRIORITY_BULK: Priority.BULK,
 }
 _WIRE_UNITS = {
     Unit.CODE_POINT: document_pb2.OFFSET_UNIT_CODE_POINT,
@@ -48,6 +53,20 @@ def unit_of(number: int) -> Unit:
     if unit is None:
         raise InvalidRequestError([Violation("offset_unit", f"{number} is not an offset unit")])
     return unit
+
+
+def priority_of(number: int, default: Priority) -> Priority:
+    """The priority that a request asks for, or else the one that its method has.
+
+    Raises:
+        InvalidRequestError: there is no such priority.
+    """
+    if number == pb.PRIORITY_UNSPECIFIED:
+        return default
+    priority = _PRIORITIES.get(number)
+    if priority is None:
+        raise InvalidRequestError([Violation("priority", f"{number} is not a priority")])
+    return priority
 
 
 def source_of(document: document_pb2.Document) -> Source | None:

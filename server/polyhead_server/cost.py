@@ -45,7 +45,7 @@ class RunCost:
 
     @property
     def coefficients(self) -> Coefficients:
-        """a in seconds, b in seconds a token, c in seconds a squared token."""
+        """A in seconds, b in seconds a token, c in seconds a squared token."""
         a, b, c = self._fit
         return a, b / _UNIT, c / _UNIT**2
 

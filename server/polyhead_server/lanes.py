@@ -1,4 +1,4 @@
-"""The entries of one priority: in the order of their deadlines, and in the order of their coming."""
+"""The entries of one priority: in the order of their deadlines, and in that of their coming."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ from polyhead_server.model import Model
 from polyhead_server.recall import open_recall
 from polyhead_server.ready import Ready
 from polyhead_server.security import bearer_tokens, tls_context, tls_credentials
+from polyhead_server.seeding import seeded_cost
 from polyhead_server.service import SERVICE, AnnotationService
 
 if TYPE_CHECKING:
@@ -209,9 +210,21 @@ def _batcher(settings: Settings, model: Model, metrics: Metrics) -> Batcher[Job,
         batch_tokens=settings.batch_tokens,
         queue_tokens=settings.queue_tokens,
         bulk_tokens=_BULK_BATCHES * settings.batch_tokens,
+        batch_seconds=settings.batch_seconds,
+        bulk_share=settings.bulk_share,
+        age_limit=settings.age_limit,
     )
-    batcher = Batcher(model.encode, observer=metrics, bounds=bounds)
-    metrics.watch_queue(lambda: batcher.waiting_items, lambda: batcher.waiting_tokens)
+    batcher = Batcher(
+        model.encode,
+        observer=metrics,
+        bounds=bounds,
+        cost=seeded_cost(model, settings.batch_tokens),
+        engines=model.engine.streams,
+        beside=usable_cpus() > 1,
+    )
+    metrics.watch_queue(
+        lambda: batcher.waiting_items, lambda: batcher.waiting_tokens, batcher.wait_seconds
+    )
     metrics.describe(version("polyhead-server"), model.bundle.name, model.bundle.version)
     metrics.describe_engine(asdict(model.engine.facts))
     return batcher

@@ -73,6 +73,10 @@ class Metrics:
         self.windows = counter("polyhead_windows_total", "Encoder windows of those documents.")
         self._queue_texts = gauge("polyhead_queue_texts", "Windows that wait for the encoder.")
         self._queue_tokens = gauge("polyhead_queue_tokens", "Tokens that wait for the encoder.")
+        self._queue_delay = gauge(
+            "polyhead_queue_delay_seconds",
+            "Expected wait for the encoder of an interactive call that comes now.",
+        )
         self._batch_texts = histogram("polyhead_batch_texts", "Windows in a batch.", _TEXTS)
         self._batch_tokens = histogram("polyhead_batch_tokens", "Tokens in a batch.", _TOKENS)
         self._wasted = counter("polyhead_wasted_tokens_total", "Tokens that only filled batches.")
@@ -97,7 +101,7 @@ class Metrics:
         self._tokenize, self._queue, self._encode, self._heads = (
             stages.labels(stage) for stage in ("tokenize", "queue", "encode", "heads")
         )
-        for reason in ("queue_full", "draining"):
+        for reason in ("queue_full", "deadline", "draining"):
             self._shed.labels(reason)
 
     def describe(self, version: str, bundle: str, bundle_version: str) -> None:
@@ -123,10 +127,16 @@ class Metrics:
             )
         return self._methods[labels]
 
-    def watch_queue(self, texts: Callable[[], float], tokens: Callable[[], float]) -> None:
-        """Read the size of the queue whenever the metrics are read."""
+    def watch_queue(
+        self,
+        texts: Callable[[], float],
+        tokens: Callable[[], float],
+        delay: Callable[[], float],
+    ) -> None:
+        """Read the size of the queue, and the wait in it, whenever the metrics are read."""
         self._queue_texts.set_function(texts)
         self._queue_tokens.set_function(tokens)
+        self._queue_delay.set_function(delay)
 
     def stages(self, tokenize: float, queue: float) -> None:
         """A request was tokenised and has waited; seconds."""

@@ -57,7 +57,7 @@ class Options(Generic[SettingsT]):
             parser.add_argument(
                 _flag(field.name),
                 dest=field.name,
-                metavar=_metavar(hint),
+                metavar="PART" if field.name.endswith("_share") else _metavar(hint),
                 **_arity(hint),
                 help=_escaped(f"{texts[field.name]} [{variable}; default {default}]"),
             )

@@ -52,7 +52,7 @@ class FairLanes(Generic[Item, Output]):
         """Let a call's entries wait in its lane."""
         lane = self.lanes[call.priority]
         if lane.items == 0:
-            self._clocks[call.priority] = max(self._clocks[call.priority], self._time)
+            self._clocks[call.priority] = self._starting_time(call.priority)
         lane.add(call, entries)
 
     def release(self, call: Call[Output]) -> None:
@@ -83,6 +83,14 @@ class FairLanes(Generic[Item, Output]):
         for turn in turns:
             turn.end()
         return batch
+
+    def _starting_time(self, priority: Priority) -> float:
+        """Where the clock of a lane that was empty stands; bulk work comes no earlier than others.
+
+        So an interactive call that comes with or before it is not kept waiting for its first batch.
+        """
+        now = self._time if priority is Priority.INTERACTIVE else max(self._clocks)
+        return max(self._clocks[priority], now)
 
     def _pick(
         self, turns: Sequence[Turn[Item, Output]], room: int, *, first: bool

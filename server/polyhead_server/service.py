@@ -10,6 +10,7 @@ from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead_server import convert
 from polyhead_server.calls import Method, refuse
 from polyhead_server.received import Decoder, Received
+from polyhead_server.schedule import Priority
 from polyhead_server.stream import Stream
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class AnnotationService:
                 [convert.source_of(document) for document in request.documents],
                 request.tasks,
                 deadline=call.deadline(),
+                priority=convert.priority_of(request.priority, Priority.INTERACTIVE),
             )
             call.count(annotated)
             response = await self._annotator.work(

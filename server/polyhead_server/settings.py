@@ -53,8 +53,14 @@ class Settings:
     """Folder in which the engine keeps what it compiles, for quicker starts."""
     batch_tokens: int = 192
     """Tokens in one encoder batch; a longer window runs alone."""
+    batch_seconds: float = 0.05
+    """Time that one batch should take: a slow processor gets batches of fewer tokens."""
     queue_tokens: int = 65_536
-    """Tokens that may wait for the encoder; calls beyond that are refused with RetryInfo."""
+    """Tokens that may wait for the encoder in a lane; more are refused with RetryInfo."""
+    bulk_share: float = 0.25
+    """Part of the encoder, between 0 and 1, that bulk work has while interactive calls wait too."""
+    age_limit: float = 1.0
+    """Seconds of waiting after which a text goes first in its lane, whatever the deadlines."""
     max_documents: int = 1_024
     """Documents in one request."""
     max_text_chars: int = 100_000
@@ -129,6 +135,7 @@ class Settings:
             "warm_seconds": 0,
             "batch_tokens": 1,
             "queue_tokens": 1,
+            "age_limit": 0,
             "max_documents": 1,
             "max_text_chars": 1,
             "max_request_chars": 1,
@@ -146,6 +153,10 @@ class Settings:
         ]
         if self.workers != "auto" and not self.workers >= 1:
             problems.append(f"workers: {self.workers} is less than 1")
+        if not self.batch_seconds > 0:
+            problems.append(f"batch_seconds: {self.batch_seconds} is not above 0")
+        if not 0 < self.bulk_share < 1:
+            problems.append(f"bulk_share: {self.bulk_share} is not between 0 and 1")
         if not self.default_deadline > 0:
             problems.append(f"default_deadline: {self.default_deadline} is not above 0")
         return problems

@@ -19,6 +19,7 @@ from polyhead_server.errors import (
 )
 from polyhead_server.offsets import Unit
 from polyhead_server.room import Room
+from polyhead_server.schedule import Priority
 
 if TYPE_CHECKING:
     from polyhead.v1 import annotation_service_pb2 as pb
@@ -109,7 +110,10 @@ class Stream:
         try:
             unit = convert.unit_of(request.offset_unit)
             annotated = await self._annotator.annotate_items(
-                _sources(received), request.tasks, deadline=self._deadline
+                _sources(received),
+                request.tasks,
+                deadline=self._deadline,
+                priority=convert.priority_of(request.priority, Priority.BULK),
             )
             self._call.count(annotated)
             return await self._annotator.work(

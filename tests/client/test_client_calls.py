@@ -12,6 +12,7 @@ from polyhead import (
     Health,
     InvalidArgumentError,
     OffsetUnit,
+    Priority,
     Spans,
     Tagging,
     UnavailableError,
@@ -60,6 +61,20 @@ def test_offsets_come_in_the_unit_asked_for(client, unit, places):
     span = annotation.spans("entities").spans[0]
     assert (span.text, span.start, span.end) == ("Apple", *places)
     assert annotation.info.offset_unit == unit
+
+
+@pytest.mark.parametrize(("priority", "sent"), [(None, 0), ("interactive", 1), (Priority.BULK, 2)])
+def test_a_call_may_say_how_urgent_it_is(client, service, priority, sent):
+    """The priority goes with the request; without one the server decides."""
+    client.annotate(TEXT, priority=priority)
+    client.annotate_many([TEXT], priority=priority)
+    assert [call.request.priority for call in service.calls[-2:]] == [sent, sent]
+
+
+def test_unknown_priority(client):
+    """A priority that there is not is refused before any call."""
+    with pytest.raises(InvalidArgumentError, match="priority: must be one of interactive, bulk"):
+        client.annotate(TEXT, priority="high")
 
 
 def test_many_documents_keep_their_order(client, service):

@@ -49,6 +49,14 @@ def test_in_order(client):
     assert [outcome.index for outcome in found] == list(range(500))
 
 
+def test_a_stream_may_say_how_urgent_it_is(client, service):
+    """The priority goes with every message of a stream."""
+    client.stream(texts(200), TASK)
+    client.stream(texts(200), TASK, priority="interactive")
+    assert {request.priority for request in sent(service)} == {0, 1}
+    assert sent(service)[-1].priority == 1
+
+
 def test_bad_items_do_not_disturb_the_good(client):
     """Items that the client or the server refuses carry their own error."""
     items = ["fine", "", "\ud800", Words(["I", "hate"]), Words([" "]), None]

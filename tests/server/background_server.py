@@ -93,16 +93,16 @@ class Gate:
     """Holds the engine of a running server up until opened."""
 
     def __init__(self, server) -> None:
-        worker = server._batcher._thread
-        self._run = worker._run
+        threads = server._batcher._threads
+        self._encode = threads._encode
         self._passes = threading.Event()
         self.entered = threading.Event()
-        worker._run = self._wait
+        threads._encode = self._wait
 
     def _wait(self, jobs):
         self.entered.set()
         assert self._passes.wait(PATIENCE)
-        return self._run(jobs)
+        return self._encode(jobs)
 
     def open(self) -> None:
         self._passes.set()

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from polyhead_server.batcher import Batcher
-from polyhead_server.cost import RunCost
 from polyhead_server.forecast import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from polyhead_server.cost import RunCost
 
 PATIENCE = 10.0
 """Seconds after which a test that waits has failed."""

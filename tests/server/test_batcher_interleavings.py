@@ -16,6 +16,7 @@ from polyhead_server.errors import (
     InternalError,
     QueueFullError,
 )
+from polyhead_server.schedule import Priority
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Submit:
     poison: bool
     seconds: float | None
     patient: bool
+    priority: Priority
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ STEPS = st.one_of(
         poison=st.sampled_from([False, False, False, True]),
         seconds=st.sampled_from([None, None, None, 0.0, 0.0005]),
         patient=st.booleans(),
+        priority=st.sampled_from(Priority),
     ),
     st.builds(Cancel, back=st.integers(1, 5)),
     st.just(Pass()),
@@ -103,7 +106,7 @@ class Play:
         ]
         now = asyncio.get_running_loop().time()
         limits = {} if step.seconds is None else {"deadline": now + step.seconds}
-        work = b.submit(items, patient=step.patient, **limits)
+        work = b.submit(items, patient=step.patient, priority=step.priority, **limits)
         self.calls.append((step, items, asyncio.create_task(work)))
 
     async def finish(self, b):
@@ -134,14 +137,15 @@ class Play:
         errors += [asyncio.CancelledError] if number in self.cancelled else []
         errors += [InternalError] if step.poison else []
         errors += [DeadlineExceededError] if step.seconds is not None else []
-        errors += [QueueFullError] if not step.patient else []
+        errors += [QueueFullError] if not step.patient else []  # HopelessError is one
         return tuple(errors)
 
 
-async def play(steps):
+async def play(steps, *, beside):
     engine = GatedEngine(shut=True)
     play = Play(engine)
-    async with batcher(engine, play.diary, batch_tokens=8, queue_tokens=30, bulk_tokens=8) as b:
+    bounds = {"batch_tokens": 8, "queue_tokens": 30, "bulk_tokens": 8, "age_limit": 0.0003}
+    async with batcher(engine, play.diary, beside=beside, **bounds) as b:
         for step in steps:
             await play.step(b, step)
         play.check(await play.finish(b))
@@ -149,20 +153,21 @@ async def play(steps):
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(STEPS, max_size=40), st.sampled_from([None, 0.5, 0.9]))
-def test_no_answer_is_lost_or_mixed_up(steps, drain_at):
+@given(st.lists(STEPS, max_size=40), st.sampled_from([None, 0.5, 0.9]), st.booleans())
+def test_no_answer_is_lost_or_mixed_up(steps, drain_at, beside):
     """Each call is answered exactly once, with its own outputs or an error that it has earned."""
     if drain_at is not None:
         steps.insert(int(len(steps) * drain_at), Drain())
-    asyncio.run(play(steps))
+    done = asyncio.run(play(steps, beside=beside))
+    assert done.engine.most_at_once <= 1
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(STEPS, max_size=40))
-def test_nothing_runs_twice_without_a_failure(steps):
+@given(st.lists(STEPS, max_size=40), st.booleans())
+def test_nothing_runs_twice_without_a_failure(steps, beside):
     """Where nothing is poison no item reaches the engine twice."""
     sound = [step for step in steps if not (isinstance(step, Submit) and step.poison)]
-    done = asyncio.run(play(sound))
+    done = asyncio.run(play(sound, beside=beside))
     seen = Counter(text for batch in done.engine.batches for text in batch)
     assert all(count == 1 for count in seen.values())
     assert done.diary.failures == 0

@@ -84,7 +84,7 @@ def test_one_hiccup_is_no_news():
     )
 )
 def test_nonsense_does_no_harm(runs):
-    """Whatever is reported, no coefficient is negative, and all forecasts are finite and ordered."""
+    """Whatever is reported, nothing is negative, and all forecasts are finite and ordered."""
     cost = taught(runs)
     assert all(value >= 0 and math.isfinite(value) for value in cost.coefficients)
     forecasts = [cost.seconds(tokens) for tokens in (0, 1, 16, 512, 100_000)]

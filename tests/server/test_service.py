@@ -7,11 +7,12 @@ import asyncio
 import grpc
 import pytest
 import structlog
-from background_server import PATIENCE, SERVICE, Gate, details, running, until
+from background_server import PATIENCE, SERVICE, Gate, details, fields, running, until
 from google.rpc.error_details_pb2 import RequestInfo, RetryInfo
 
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead.v1 import document_pb2 as doc
+from polyhead_server.schedule import Priority
 
 
 def request(text="the fans won", tasks=("pos",)):
@@ -54,6 +55,52 @@ async def test_full_queue_is_refused_at_once_with_retry_info(tiny_bundle):
         gate.open()
         assert len(await asyncio.gather(*calls)) == 2
         assert value(server, "polyhead_shed_total", reason="queue_full") == 1
+
+
+async def test_a_deadline_that_cannot_be_met_is_refused_at_once(tiny_bundle):
+    """RESOURCE_EXHAUSTED with RetryInfo, rather than an answer that would come too late."""
+    async with running(tiny_bundle) as (server, stub):
+        gate = Gate(server)
+        calls = [await engine_busy(gate, stub)]
+        long = pb.AnnotateRequest(documents=[doc.Document(text="fans " * 50)] * 40, tasks=["pos"])
+        calls.append(asyncio.ensure_future(stub.Annotate(long, timeout=PATIENCE)))
+        await until(lambda: server._batcher.waiting_tokens > 0)
+        for _ in range(100):
+            server._batcher._cost.learn(64, 60.0)
+        assert value(server, "polyhead_queue_delay_seconds") > 2 * PATIENCE
+        error = await status_of(stub.Annotate(request("refused"), timeout=2 * PATIENCE))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        delay = details(error)[RetryInfo].retry_delay
+        assert 0 < delay.seconds + delay.nanos / 1e9 <= 30
+        gate.open()
+        assert len(await asyncio.gather(*calls)) == 2
+        assert value(server, "polyhead_shed_total", reason="deadline") == 1
+
+
+async def test_interactive_goes_before_bulk(tiny_bundle):
+    """A call that says that it is bulk work waits in a lane of its own, and leaves the share."""
+    async with running(tiny_bundle, batch_tokens=16) as (server, stub):
+        gate = Gate(server)
+        calls = [await engine_busy(gate, stub)]
+        bulk = request("the fans won " * 40)
+        bulk.priority = pb.PRIORITY_BULK
+        slow = asyncio.ensure_future(stub.Annotate(bulk, timeout=PATIENCE))
+        await until(lambda: server._batcher._waiting.lane(Priority.BULK).items > 0)
+        calls.append(asyncio.ensure_future(stub.Annotate(request("fans"), timeout=PATIENCE)))
+        await until(lambda: server._batcher._waiting.lane(Priority.INTERACTIVE).items > 0)
+        gate.open()
+        answers = await asyncio.gather(slow, *calls)
+    assert answers[0].timings.queue_seconds > answers[2].timings.queue_seconds
+
+
+async def test_unknown_priority(tiny_bundle):
+    """A number that is no priority is named."""
+    async with running(tiny_bundle) as (_, stub):
+        wrong = request()
+        wrong.priority = 7
+        error = await status_of(stub.Annotate(wrong, timeout=PATIENCE))
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert fields(error) == ["priority"]
 
 
 async def test_cancelled_caller_frees_its_place(tiny_bundle):
@@ -109,7 +156,7 @@ async def test_our_fault_is_told_as_internal_and_logged(tiny_bundle):
         def fail(jobs):
             raise ValueError("the secret reason")
 
-        server._batcher._thread._run = fail
+        server._batcher._threads._encode = fail
         with structlog.testing.capture_logs(
             processors=[structlog.contextvars.merge_contextvars]
         ) as logs:

@@ -101,8 +101,8 @@ async def test_quiet_stream_does_not_hold_a_drain_up(tiny_bundle):
 async def test_poison_item_fails_alone(tiny_bundle):
     """Where the engine fails on one item of a message, the others are annotated."""
     async with running(tiny_bundle) as (server, stub):
-        worker = server._batcher._thread
-        run = worker._run
+        worker = server._batcher._threads
+        run = worker._encode
         poison = server._model.tokenize("poison poison poison").tokens + 2
 
         def fail_on_poison(jobs):
@@ -110,7 +110,7 @@ async def test_poison_item_fails_alone(tiny_bundle):
                 raise ValueError("secret")
             return run(jobs)
 
-        worker._run = fail_on_poison
+        worker._encode = fail_on_poison
         call = stub.AnnotateStream(timeout=PATIENCE)
         await call.write(message(item("a"), item("bad", "poison poison poison"), item("b")))
         await call.done_writing()

@@ -32,7 +32,7 @@ from polyhead._errors import (
     UnimplementedError,
     Violation,
 )
-from polyhead._options import TLS, BearerToken, ChannelOptions, OffsetUnit, RetryPolicy
+from polyhead._options import TLS, BearerToken, ChannelOptions, OffsetUnit, Priority, RetryPolicy
 from polyhead._results import (
     Classification,
     LabelScore,
@@ -75,6 +75,7 @@ __all__ = [
     "OverloadedError",
     "PermissionDeniedError",
     "PolyheadError",
+    "Priority",
     "ResponseInfo",
     "RetryPolicy",
     "Span",

@@ -10,7 +10,7 @@ import grpc
 from polyhead._aio_stream import annotate_items
 from polyhead._bulk import STREAM_PATH, decode_response, encode_request
 from polyhead._channel import connection
-from polyhead._options import TLS, BearerToken, ChannelOptions, OffsetUnit, RetryPolicy
+from polyhead._options import TLS, BearerToken, ChannelOptions, OffsetUnit, Priority, RetryPolicy
 from polyhead._plans import CallOptions
 from polyhead._resume import bulk_options
 from polyhead._settings import (
@@ -77,9 +77,10 @@ class AsyncClient:
         offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
         timeout: float | None = None,  # noqa: ASYNC109 - as above
         request_id: str | None = None,
+        priority: Priority | str | None = None,
     ) -> Annotation:
         """Annotate one document, as `Client.annotate` does."""
-        options = CallOptions(tasks, offset_unit, timeout, request_id)
+        options = CallOptions(tasks, offset_unit, timeout, request_id, priority)
         return await self._run(self._plans.annotate(document, options))
 
     async def annotate_many(
@@ -90,9 +91,10 @@ class AsyncClient:
         offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
         timeout: float | None = None,  # noqa: ASYNC109 - as above
         request_id: str | None = None,
+        priority: Priority | str | None = None,
     ) -> Annotations:
         """Annotate documents in one request, as `Client.annotate_many` does."""
-        options = CallOptions(tasks, offset_unit, timeout, request_id)
+        options = CallOptions(tasks, offset_unit, timeout, request_id, priority)
         return await self._run(self._plans.annotate_many(check_documents(documents), options))
 
     def annotate_stream(
@@ -104,6 +106,7 @@ class AsyncClient:
         offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
         timeout: float | None = None,
         request_id: str | None = None,
+        priority: Priority | str | None = None,
     ) -> AsyncIterator[Outcome]:
         """Annotate any number of documents, as `Client.annotate_stream` does.
 
@@ -111,7 +114,7 @@ class AsyncClient:
         that outcomes come while the input makes one wait. Close the iterator (`aclose`, or
         `contextlib.aclosing`) when leaving it early.
         """
-        options = CallOptions(tasks, offset_unit, timeout, request_id)
+        options = CallOptions(tasks, offset_unit, timeout, request_id, priority)
         bulk = bulk_options(self._plans, options, ordered=ordered)
         return annotate_items(self, self._plans, check_items(items), bulk)
 

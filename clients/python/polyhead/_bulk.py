@@ -130,6 +130,7 @@ class Bulk:
             items=items,
             tasks=self._options.tasks,
             offset_unit=_convert.UNIT_TO_WIRE[self._options.offset_unit],
+            priority=_convert.PRIORITY_TO_WIRE[self._options.priority],
         )
 
     def take(self, response: service_pb2.AnnotateStreamResponse) -> Refusal | None:

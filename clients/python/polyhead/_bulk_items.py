@@ -9,7 +9,7 @@ from polyhead._words import Document
 
 if TYPE_CHECKING:
     from polyhead._errors import PolyheadError
-    from polyhead._options import OffsetUnit
+    from polyhead._options import OffsetUnit, Priority
     from polyhead.v1 import document_pb2
 
 StreamItem: TypeAlias = Document | tuple[str, Document]
@@ -27,6 +27,7 @@ class BulkOptions:
         ordered: Give outcomes in the order of the input rather than as they come.
         silence: Seconds for which the server may stay silent while an answer is due.
         max_send_bytes: Largest request message.
+        priority: How urgent it is. None: the server's default for streams.
     """
 
     tasks: tuple[str, ...]
@@ -35,6 +36,7 @@ class BulkOptions:
     ordered: bool
     silence: float
     max_send_bytes: int
+    priority: Priority | None = None
 
 
 @dataclass(frozen=True, slots=True)

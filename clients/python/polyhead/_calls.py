@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import grpc
 
 from polyhead._client_stream import StreamMethod, annotate_items
-from polyhead._options import OffsetUnit
+from polyhead._options import OffsetUnit, Priority
 from polyhead._plans import CallOptions
 from polyhead._resume import bulk_options
 from polyhead._settings import check_documents, check_items
@@ -59,6 +59,7 @@ class SyncCalls(ABC):
         offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
         timeout: float | None = None,
         request_id: str | None = None,
+        priority: Priority | str | None = None,
     ) -> Annotation:
         """Annotate one document.
 
@@ -69,11 +70,12 @@ class SyncCalls(ABC):
             timeout: Seconds for the call, retries included. None: the client's.
             request_id: A name for the request in the server's logs, of at most 128 visible ASCII
                 characters. None: the client makes one.
+            priority: How urgent the call is. None: a single call is interactive, a stream bulk.
 
         Raises:
             PolyheadError: There is no answer; see its subclasses.
         """
-        options = CallOptions(tasks, offset_unit, timeout, request_id)
+        options = CallOptions(tasks, offset_unit, timeout, request_id, priority)
         return self._run(self._plans.annotate(document, options))
 
     def annotate_many(
@@ -84,13 +86,14 @@ class SyncCalls(ABC):
         offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
         timeout: float | None = None,
         request_id: str | None = None,
+        priority: Priority | str | None = None,
     ) -> Annotations:
         """Annotate documents in one request, which succeeds or fails as a whole.
 
         The server bounds a request: see `Bundle.limits`. For any number use `annotate_stream`.
         Arguments and errors are those of `annotate`.
         """
-        options = CallOptions(tasks, offset_unit, timeout, request_id)
+        options = CallOptions(tasks, offset_unit, timeout, request_id, priority)
         return self._run(self._plans.annotate_many(check_documents(documents), options))
 
     def annotate_stream(
@@ -102,6 +105,7 @@ class SyncCalls(ABC):
         offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
         timeout: float | None = None,
         request_id: str | None = None,
+        priority: Priority | str | None = None,
     ) -> Iterator[Outcome]:
         """Annotate any number of documents, lazily: an endless input takes bounded memory.
 
@@ -117,6 +121,7 @@ class SyncCalls(ABC):
             timeout: Seconds for which the server may stay silent while an answer is due.
                 None: the client's.
             request_id: As in `annotate`, for the stream as a whole.
+            priority: As in `annotate`.
 
         Returns:
             An outcome per item: its annotation, or its own error. Closing it ends the stream.
@@ -126,7 +131,7 @@ class SyncCalls(ABC):
                 no outcome by then were not answered.
         """
         self._check_open()
-        options = CallOptions(tasks, offset_unit, timeout, request_id)
+        options = CallOptions(tasks, offset_unit, timeout, request_id, priority)
         bulk = bulk_options(self._plans, options, ordered=ordered)
         return annotate_items(self, self._plans, self._stream_method(), check_items(items), bulk)
 

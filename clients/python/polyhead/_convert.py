@@ -5,7 +5,7 @@ from __future__ import annotations
 from polyhead._annotation import Annotation, Annotations, ResponseInfo, Timings
 from polyhead._bundle import Bundle, Figure, HeadKind, Limits, Task
 from polyhead._errors import InternalError
-from polyhead._options import OffsetUnit
+from polyhead._options import OffsetUnit, Priority
 from polyhead._results import (
     Classification,
     LabelScore,
@@ -22,6 +22,11 @@ UNIT_TO_WIRE = {
     OffsetUnit.CODE_POINT: document_pb2.OFFSET_UNIT_CODE_POINT,
     OffsetUnit.UTF8_BYTE: document_pb2.OFFSET_UNIT_UTF8_BYTE,
     OffsetUnit.UTF16: document_pb2.OFFSET_UNIT_UTF16,
+}
+PRIORITY_TO_WIRE = {
+    None: service_pb2.PRIORITY_UNSPECIFIED,
+    Priority.INTERACTIVE: service_pb2.PRIORITY_INTERACTIVE,
+    Priority.BULK: service_pb2.PRIORITY_BULK,
 }
 _UNIT_OF_WIRE = {wire: unit for unit, wire in UNIT_TO_WIRE.items()}
 

@@ -102,7 +102,10 @@ def _part(
     request: service_pb2.AnnotateStreamRequest, which: slice
 ) -> service_pb2.AnnotateStreamRequest:
     return service_pb2.AnnotateStreamRequest(
-        items=request.items[which], tasks=request.tasks, offset_unit=request.offset_unit
+        items=request.items[which],
+        tasks=request.tasks,
+        offset_unit=request.offset_unit,
+        priority=request.priority,
     )
 
 

@@ -17,6 +17,15 @@ class OffsetUnit(StrEnum):
     """16-bit units of the UTF-16 encoding, as JavaScript, Java and C# count."""
 
 
+class Priority(StrEnum):
+    """How urgent a call is. While both kinds wait, each has a share of the server's encoder."""
+
+    INTERACTIVE = "interactive"
+    """Somebody waits for the answer: what a single call is by default."""
+    BULK = "bulk"
+    """Much work, and none of it urgent: what a stream is by default."""
+
+
 @dataclass(frozen=True, slots=True)
 class TLS:
     """Turns on TLS.

@@ -16,9 +16,10 @@ from polyhead import _convert, _documents, _health
 from polyhead._bundle import Bundle, Health
 from polyhead._documents import refused
 from polyhead._errors import DeadlineExceededError, PolyheadError, UnavailableError
-from polyhead._options import OffsetUnit
+from polyhead._options import OffsetUnit, Priority
 from polyhead._status import REQUEST_ID_KEY, error_of_rpc, find_text
 from polyhead._steps import Deadline, Method, Plan, Reply, Send, Wait
+from polyhead._tracing import trace_metadata
 from polyhead.v1 import annotation_service_pb2 as service_pb2
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class CallOptions:
     offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT
     timeout: float | None = None
     request_id: str | None = None
+    priority: Priority | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Planner:
             documents=wires,
             tasks=wire_tasks(options.tasks),
             offset_unit=_convert.UNIT_TO_WIRE[check_unit(options.offset_unit)],
+            priority=_convert.PRIORITY_TO_WIRE[check_priority(options.priority)],
         )
         self._check_size(request)
         reply = yield from self._attempts(Method.ANNOTATE, request, options.timeout, request_id)
@@ -115,7 +118,7 @@ class Planner:
 
     def call_metadata(self, request_id: str) -> tuple[tuple[str, str], ...]:
         """Give the metadata of one call."""
-        return (*self.metadata, (REQUEST_ID_KEY, request_id))
+        return (*self.metadata, (REQUEST_ID_KEY, request_id), *trace_metadata())
 
     def _ask_health(self, deadline: Deadline) -> Plan[Health]:
         request_id = name_request(None)
@@ -182,6 +185,17 @@ def check_unit(unit: OffsetUnit | str) -> OffsetUnit:
     except ValueError:
         known = ", ".join(OffsetUnit)
         raise refused("offset_unit", f"must be one of {known}, not {unit!r}") from None
+
+
+def check_priority(priority: Priority | str | None) -> Priority | None:
+    """Give the priority by value; raises InvalidArgumentError for an unknown one."""
+    if priority is None:
+        return None
+    try:
+        return Priority(priority)
+    except ValueError:
+        known = ", ".join(Priority)
+        raise refused("priority", f"must be one of {known}, not {priority!r}") from None
 
 
 def name_request(request_id: str | None) -> str:

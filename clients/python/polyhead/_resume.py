@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from polyhead._bulk_items import BulkOptions, Message, Refusal
 from polyhead._errors import DeadlineExceededError, InternalError, PolyheadError, UnavailableError
-from polyhead._plans import CallOptions, Planner, check_unit, name_request, wire_tasks
+from polyhead._plans import (
+    CallOptions,
+    Planner,
+    check_priority,
+    check_unit,
+    name_request,
+    wire_tasks,
+)
 from polyhead._retry import Retries, is_transient
 from polyhead._status import error_of_rpc
 
@@ -29,6 +36,7 @@ def bulk_options(planner: Planner, options: CallOptions, *, ordered: bool) -> Bu
         ordered=ordered,
         silence=planner.seconds(options.timeout),
         max_send_bytes=planner.max_send_bytes,
+        priority=check_priority(options.priority),
     )
 
 

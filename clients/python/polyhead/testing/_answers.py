@@ -153,6 +153,12 @@ def known_unit(
     return unit or document_pb2.OFFSET_UNIT_CODE_POINT
 
 
+def check_priority(priority: service_pb2.Priority.ValueType) -> None:
+    """Refuse a priority that is none."""
+    if priority not in service_pb2.Priority.values():
+        raise invalid("priority", f"no such priority: {priority}")
+
+
 def _join(words: Sequence[str], field: str) -> tuple[str, list[Word]]:
     for index, word in enumerate(words):
         if not word.strip():

@@ -13,7 +13,7 @@ from google.rpc.status_pb2 import Status
 
 from polyhead._bundle import Health
 from polyhead._status import REQUEST_ID_KEY
-from polyhead.testing._answers import Answerer, Rejection, known_unit, timings
+from polyhead.testing._answers import Answerer, Rejection, check_priority, known_unit, timings
 from polyhead.testing._faults import Faults, Gate
 from polyhead.v1 import annotation_service_pb2 as service_pb2
 from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceServicer
@@ -144,6 +144,7 @@ class Servicer(AnnotationServiceServicer):
         answerer = self._answerer
         answerer.check_size(request.documents, "documents")
         heads, unit = answerer.pick(request.tasks), known_unit(request.offset_unit)
+        check_priority(request.priority)
         return service_pb2.AnnotateResponse(
             annotations=[
                 answerer.annotate(document, heads, unit, f"documents[{index}]")
@@ -160,6 +161,7 @@ class Servicer(AnnotationServiceServicer):
         answerer = self._answerer
         answerer.check_size([item.document for item in request.items], "items")
         heads, unit = answerer.pick(request.tasks), known_unit(request.offset_unit)
+        check_priority(request.priority)
         response = service_pb2.AnnotateStreamResponse(
             offset_unit=unit, bundle_version=answerer.version, timings=timings()
         )

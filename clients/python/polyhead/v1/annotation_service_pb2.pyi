@@ -7,6 +7,7 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.rpc.status_pb2
 import polyhead.v1.document_pb2
@@ -22,6 +23,32 @@ else:
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
+class _Priority:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _PriorityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
+    """Not given: a single request is interactive, a message of a stream is bulk work."""
+    PRIORITY_INTERACTIVE: _Priority.ValueType  # 1
+    """Somebody waits for the answer."""
+    PRIORITY_BULK: _Priority.ValueType  # 2
+    """Much work, and none of it urgent. It leaves most of the encoder to interactive requests."""
+
+class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
+    """How urgent a request is. Both kinds have a guaranteed share of the encoder while both wait; within
+    a kind, the request with the earliest deadline goes first.
+    """
+
+PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
+"""Not given: a single request is interactive, a message of a stream is bulk work."""
+PRIORITY_INTERACTIVE: Priority.ValueType  # 1
+"""Somebody waits for the answer."""
+PRIORITY_BULK: Priority.ValueType  # 2
+"""Much work, and none of it urgent. It leaves most of the encoder to interactive requests."""
+Global___Priority: typing_extensions.TypeAlias = Priority
+
 @typing.final
 class AnnotateRequest(google.protobuf.message.Message):
     """Documents and what is wanted to know about them."""
@@ -31,8 +58,11 @@ class AnnotateRequest(google.protobuf.message.Message):
     DOCUMENTS_FIELD_NUMBER: builtins.int
     TASKS_FIELD_NUMBER: builtins.int
     OFFSET_UNIT_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
     offset_unit: polyhead.v1.document_pb2.OffsetUnit.ValueType
     """The unit of offsets in the response. Code points where not given."""
+    priority: Global___Priority.ValueType
+    """How urgent the request is. Interactive where not given."""
     @property
     def documents(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[polyhead.v1.document_pb2.Document]:
         """The documents, at least 1. Limit: Limits.max_documents, and Limits.max_request_chars in all."""
@@ -49,8 +79,9 @@ class AnnotateRequest(google.protobuf.message.Message):
         documents: collections.abc.Iterable[polyhead.v1.document_pb2.Document] | None = ...,
         tasks: collections.abc.Iterable[builtins.str] | None = ...,
         offset_unit: polyhead.v1.document_pb2.OffsetUnit.ValueType = ...,
+        priority: Global___Priority.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["documents", b"documents", "offset_unit", b"offset_unit", "tasks", b"tasks"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["documents", b"documents", "offset_unit", b"offset_unit", "priority", b"priority", "tasks", b"tasks"]) -> None: ...
 
 Global___AnnotateRequest: typing_extensions.TypeAlias = AnnotateRequest
 
@@ -130,8 +161,11 @@ class AnnotateStreamRequest(google.protobuf.message.Message):
     ITEMS_FIELD_NUMBER: builtins.int
     TASKS_FIELD_NUMBER: builtins.int
     OFFSET_UNIT_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
     offset_unit: polyhead.v1.document_pb2.OffsetUnit.ValueType
     """The unit of offsets in the response. Code points where not given."""
+    priority: Global___Priority.ValueType
+    """How urgent these items are. Bulk work where not given."""
     @property
     def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___StreamItem]:
         """The items, at least 1. Limit: Limits.max_documents, and Limits.max_request_chars in all."""
@@ -146,8 +180,9 @@ class AnnotateStreamRequest(google.protobuf.message.Message):
         items: collections.abc.Iterable[Global___StreamItem] | None = ...,
         tasks: collections.abc.Iterable[builtins.str] | None = ...,
         offset_unit: polyhead.v1.document_pb2.OffsetUnit.ValueType = ...,
+        priority: Global___Priority.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["items", b"items", "offset_unit", b"offset_unit", "tasks", b"tasks"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["items", b"items", "offset_unit", b"offset_unit", "priority", b"priority", "tasks", b"tasks"]) -> None: ...
 
 Global___AnnotateStreamRequest: typing_extensions.TypeAlias = AnnotateStreamRequest
 

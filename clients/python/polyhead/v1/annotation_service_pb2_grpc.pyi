@@ -77,7 +77,8 @@ class AnnotationServiceStub(typing.Generic[_AnnotationServiceAnnotateType, _Anno
     """Annotates text with the heads of one bundle: any set of tasks from one pass of a shared encoder.
 
     Errors carry google.rpc details: BadRequest, naming the field, with INVALID_ARGUMENT; RetryInfo
-    with RESOURCE_EXHAUSTED when the queue is full; RequestInfo, with the request id, on every error.
+    with RESOURCE_EXHAUSTED when the queue is full, or so long that the request's deadline would pass;
+    RequestInfo, with the request id, on every error.
     A caller may name its request in the metadata key "x-request-id" (at most 128 visible ASCII
     characters); the server names it otherwise, and sends the id back in the initial metadata, or, of
     a single call that fails, in the trailing metadata.
@@ -150,7 +151,8 @@ class AnnotationServiceServicer(metaclass=abc.ABCMeta):
     """Annotates text with the heads of one bundle: any set of tasks from one pass of a shared encoder.
 
     Errors carry google.rpc details: BadRequest, naming the field, with INVALID_ARGUMENT; RetryInfo
-    with RESOURCE_EXHAUSTED when the queue is full; RequestInfo, with the request id, on every error.
+    with RESOURCE_EXHAUSTED when the queue is full, or so long that the request's deadline would pass;
+    RequestInfo, with the request id, on every error.
     A caller may name its request in the metadata key "x-request-id" (at most 128 visible ASCII
     characters); the server names it otherwise, and sends the id back in the initial metadata, or, of
     a single call that fails, in the trailing metadata.

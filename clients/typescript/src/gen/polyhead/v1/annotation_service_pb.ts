@@ -2,8 +2,8 @@
 // @generated from file polyhead/v1/annotation_service.proto (package polyhead.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.js";
 import type { Status } from "../../google/rpc/status_pb.js";
 import { file_google_rpc_status } from "../../google/rpc/status_pb.js";
@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file polyhead/v1/annotation_service.proto.
  */
 export const file_polyhead_v1_annotation_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRwb2x5aGVhZC92MS9hbm5vdGF0aW9uX3NlcnZpY2UucHJvdG8SC3BvbHloZWFkLnYxIngKD0Fubm90YXRlUmVxdWVzdBIoCglkb2N1bWVudHMYASADKAsyFS5wb2x5aGVhZC52MS5Eb2N1bWVudBINCgV0YXNrcxgCIAMoCRIsCgtvZmZzZXRfdW5pdBgDIAEoDjIXLnBvbHloZWFkLnYxLk9mZnNldFVuaXQitQEKEEFubm90YXRlUmVzcG9uc2USNAoLYW5ub3RhdGlvbnMYASADKAsyHy5wb2x5aGVhZC52MS5Eb2N1bWVudEFubm90YXRpb24SLAoLb2Zmc2V0X3VuaXQYAiABKA4yFy5wb2x5aGVhZC52MS5PZmZzZXRVbml0EhYKDmJ1bmRsZV92ZXJzaW9uGAMgASgJEiUKB3RpbWluZ3MYBCABKAsyFC5wb2x5aGVhZC52MS5UaW1pbmdzImkKB1RpbWluZ3MSGAoQdG9rZW5pemVfc2Vjb25kcxgBIAEoARIVCg1xdWV1ZV9zZWNvbmRzGAIgASgBEhYKDmVuY29kZV9zZWNvbmRzGAMgASgBEhUKDWhlYWRzX3NlY29uZHMYBCABKAEifAoVQW5ub3RhdGVTdHJlYW1SZXF1ZXN0EiYKBWl0ZW1zGAEgAygLMhcucG9seWhlYWQudjEuU3RyZWFtSXRlbRINCgV0YXNrcxgCIAMoCRIsCgtvZmZzZXRfdW5pdBgDIAEoDjIXLnBvbHloZWFkLnYxLk9mZnNldFVuaXQiQQoKU3RyZWFtSXRlbRIKCgJpZBgBIAEoCRInCghkb2N1bWVudBgCIAEoCzIVLnBvbHloZWFkLnYxLkRvY3VtZW50IrMBChZBbm5vdGF0ZVN0cmVhbVJlc3BvbnNlEiwKCG91dGNvbWVzGAEgAygLMhoucG9seWhlYWQudjEuU3RyZWFtT3V0Y29tZRIsCgtvZmZzZXRfdW5pdBgCIAEoDjIXLnBvbHloZWFkLnYxLk9mZnNldFVuaXQSFgoOYnVuZGxlX3ZlcnNpb24YAyABKAkSJQoHdGltaW5ncxgEIAEoCzIULnBvbHloZWFkLnYxLlRpbWluZ3MiggEKDVN0cmVhbU91dGNvbWUSCgoCaWQYASABKAkSNQoKYW5ub3RhdGlvbhgCIAEoCzIfLnBvbHloZWFkLnYxLkRvY3VtZW50QW5ub3RhdGlvbkgAEiMKBWVycm9yGAMgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIJCgdvdXRjb21lIhIKEExpc3RUYXNrc1JlcXVlc3QihwEKEUxpc3RUYXNrc1Jlc3BvbnNlEiAKBXRhc2tzGAEgAygLMhEucG9seWhlYWQudjEuVGFzaxITCgtidW5kbGVfbmFtZRgCIAEoCRIWCg5idW5kbGVfdmVyc2lvbhgDIAEoCRIjCgZsaW1pdHMYBCABKAsyEy5wb2x5aGVhZC52MS5MaW1pdHMy0wIKEUFubm90YXRpb25TZXJ2aWNlEmAKCEFubm90YXRlEhwucG9seWhlYWQudjEuQW5ub3RhdGVSZXF1ZXN0Gh0ucG9seWhlYWQudjEuQW5ub3RhdGVSZXNwb25zZSIXgtPkkwIROgEqIgwvdjEvYW5ub3RhdGUSfQoOQW5ub3RhdGVTdHJlYW0SIi5wb2x5aGVhZC52MS5Bbm5vdGF0ZVN0cmVhbVJlcXVlc3QaIy5wb2x5aGVhZC52MS5Bbm5vdGF0ZVN0cmVhbVJlc3BvbnNlIh6C0+STAhg6ASoiEy92MS9hbm5vdGF0ZTpzdHJlYW0oATABEl0KCUxpc3RUYXNrcxIdLnBvbHloZWFkLnYxLkxpc3RUYXNrc1JlcXVlc3QaHi5wb2x5aGVhZC52MS5MaXN0VGFza3NSZXNwb25zZSIRgtPkkwILEgkvdjEvdGFza3NiBnByb3RvMw", [file_google_api_annotations, file_google_rpc_status, file_polyhead_v1_document, file_polyhead_v1_result, file_polyhead_v1_task]);
+  fileDesc("CiRwb2x5aGVhZC92MS9hbm5vdGF0aW9uX3NlcnZpY2UucHJvdG8SC3BvbHloZWFkLnYxIqEBCg9Bbm5vdGF0ZVJlcXVlc3QSKAoJZG9jdW1lbnRzGAEgAygLMhUucG9seWhlYWQudjEuRG9jdW1lbnQSDQoFdGFza3MYAiADKAkSLAoLb2Zmc2V0X3VuaXQYAyABKA4yFy5wb2x5aGVhZC52MS5PZmZzZXRVbml0EicKCHByaW9yaXR5GAQgASgOMhUucG9seWhlYWQudjEuUHJpb3JpdHkitQEKEEFubm90YXRlUmVzcG9uc2USNAoLYW5ub3RhdGlvbnMYASADKAsyHy5wb2x5aGVhZC52MS5Eb2N1bWVudEFubm90YXRpb24SLAoLb2Zmc2V0X3VuaXQYAiABKA4yFy5wb2x5aGVhZC52MS5PZmZzZXRVbml0EhYKDmJ1bmRsZV92ZXJzaW9uGAMgASgJEiUKB3RpbWluZ3MYBCABKAsyFC5wb2x5aGVhZC52MS5UaW1pbmdzImkKB1RpbWluZ3MSGAoQdG9rZW5pemVfc2Vjb25kcxgBIAEoARIVCg1xdWV1ZV9zZWNvbmRzGAIgASgBEhYKDmVuY29kZV9zZWNvbmRzGAMgASgBEhUKDWhlYWRzX3NlY29uZHMYBCABKAEipQEKFUFubm90YXRlU3RyZWFtUmVxdWVzdBImCgVpdGVtcxgBIAMoCzIXLnBvbHloZWFkLnYxLlN0cmVhbUl0ZW0SDQoFdGFza3MYAiADKAkSLAoLb2Zmc2V0X3VuaXQYAyABKA4yFy5wb2x5aGVhZC52MS5PZmZzZXRVbml0EicKCHByaW9yaXR5GAQgASgOMhUucG9seWhlYWQudjEuUHJpb3JpdHkiQQoKU3RyZWFtSXRlbRIKCgJpZBgBIAEoCRInCghkb2N1bWVudBgCIAEoCzIVLnBvbHloZWFkLnYxLkRvY3VtZW50IrMBChZBbm5vdGF0ZVN0cmVhbVJlc3BvbnNlEiwKCG91dGNvbWVzGAEgAygLMhoucG9seWhlYWQudjEuU3RyZWFtT3V0Y29tZRIsCgtvZmZzZXRfdW5pdBgCIAEoDjIXLnBvbHloZWFkLnYxLk9mZnNldFVuaXQSFgoOYnVuZGxlX3ZlcnNpb24YAyABKAkSJQoHdGltaW5ncxgEIAEoCzIULnBvbHloZWFkLnYxLlRpbWluZ3MiggEKDVN0cmVhbU91dGNvbWUSCgoCaWQYASABKAkSNQoKYW5ub3RhdGlvbhgCIAEoCzIfLnBvbHloZWFkLnYxLkRvY3VtZW50QW5ub3RhdGlvbkgAEiMKBWVycm9yGAMgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIJCgdvdXRjb21lIhIKEExpc3RUYXNrc1JlcXVlc3QihwEKEUxpc3RUYXNrc1Jlc3BvbnNlEiAKBXRhc2tzGAEgAygLMhEucG9seWhlYWQudjEuVGFzaxITCgtidW5kbGVfbmFtZRgCIAEoCRIWCg5idW5kbGVfdmVyc2lvbhgDIAEoCRIjCgZsaW1pdHMYBCABKAsyEy5wb2x5aGVhZC52MS5MaW1pdHMqUQoIUHJpb3JpdHkSGAoUUFJJT1JJVFlfVU5TUEVDSUZJRUQQABIYChRQUklPUklUWV9JTlRFUkFDVElWRRABEhEKDVBSSU9SSVRZX0JVTEsQAjLTAgoRQW5ub3RhdGlvblNlcnZpY2USYAoIQW5ub3RhdGUSHC5wb2x5aGVhZC52MS5Bbm5vdGF0ZVJlcXVlc3QaHS5wb2x5aGVhZC52MS5Bbm5vdGF0ZVJlc3BvbnNlIheC0+STAhE6ASoiDC92MS9hbm5vdGF0ZRJ9Cg5Bbm5vdGF0ZVN0cmVhbRIiLnBvbHloZWFkLnYxLkFubm90YXRlU3RyZWFtUmVxdWVzdBojLnBvbHloZWFkLnYxLkFubm90YXRlU3RyZWFtUmVzcG9uc2UiHoLT5JMCGDoBKiITL3YxL2Fubm90YXRlOnN0cmVhbSgBMAESXQoJTGlzdFRhc2tzEh0ucG9seWhlYWQudjEuTGlzdFRhc2tzUmVxdWVzdBoeLnBvbHloZWFkLnYxLkxpc3RUYXNrc1Jlc3BvbnNlIhGC0+STAgsSCS92MS90YXNrc2IGcHJvdG8z", [file_google_api_annotations, file_google_rpc_status, file_polyhead_v1_document, file_polyhead_v1_result, file_polyhead_v1_task]);
 
 /**
  * Documents and what is wanted to know about them.
@@ -48,6 +48,13 @@ export type AnnotateRequest = Message<"polyhead.v1.AnnotateRequest"> & {
    * @generated from field: polyhead.v1.OffsetUnit offset_unit = 3;
    */
   offsetUnit: OffsetUnit;
+
+  /**
+   * How urgent the request is. Interactive where not given.
+   *
+   * @generated from field: polyhead.v1.Priority priority = 4;
+   */
+  priority: Priority;
 };
 
 /**
@@ -168,6 +175,13 @@ export type AnnotateStreamRequest = Message<"polyhead.v1.AnnotateStreamRequest">
    * @generated from field: polyhead.v1.OffsetUnit offset_unit = 3;
    */
   offsetUnit: OffsetUnit;
+
+  /**
+   * How urgent these items are. Bulk work where not given.
+   *
+   * @generated from field: polyhead.v1.Priority priority = 4;
+   */
+  priority: Priority;
 };
 
 /**
@@ -349,10 +363,46 @@ export const ListTasksResponseSchema: GenMessage<ListTasksResponse> = /*@__PURE_
   messageDesc(file_polyhead_v1_annotation_service, 8);
 
 /**
+ * How urgent a request is. Both kinds have a guaranteed share of the encoder while both wait; within
+ * a kind, the request with the earliest deadline goes first.
+ *
+ * @generated from enum polyhead.v1.Priority
+ */
+export enum Priority {
+  /**
+   * Not given: a single request is interactive, a message of a stream is bulk work.
+   *
+   * @generated from enum value: PRIORITY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Somebody waits for the answer.
+   *
+   * @generated from enum value: PRIORITY_INTERACTIVE = 1;
+   */
+  INTERACTIVE = 1,
+
+  /**
+   * Much work, and none of it urgent. It leaves most of the encoder to interactive requests.
+   *
+   * @generated from enum value: PRIORITY_BULK = 2;
+   */
+  BULK = 2,
+}
+
+/**
+ * Describes the enum polyhead.v1.Priority.
+ */
+export const PrioritySchema: GenEnum<Priority> = /*@__PURE__*/
+  enumDesc(file_polyhead_v1_annotation_service, 0);
+
+/**
  * Annotates text with the heads of one bundle: any set of tasks from one pass of a shared encoder.
  *
  * Errors carry google.rpc details: BadRequest, naming the field, with INVALID_ARGUMENT; RetryInfo
- * with RESOURCE_EXHAUSTED when the queue is full; RequestInfo, with the request id, on every error.
+ * with RESOURCE_EXHAUSTED when the queue is full, or so long that the request's deadline would pass;
+ * RequestInfo, with the request id, on every error.
  * A caller may name its request in the metadata key "x-request-id" (at most 128 visible ASCII
  * characters); the server names it otherwise, and sends the id back in the initial metadata, or, of
  * a single call that fails, in the trailing metadata.

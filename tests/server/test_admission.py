@@ -1,0 +1,175 @@
+"""Who is let in: what cannot meet its deadline is told at once, and no forecast keeps all out."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+from gated_engine import PATIENCE, Diary, GatedEngine, batcher, begun, words
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from polyhead_server.cost import RunCost
+from polyhead_server.errors import HopelessError, QueueFullError
+from polyhead_server.schedule import Priority
+
+INTERACTIVE, BULK = Priority.INTERACTIVE, Priority.BULK
+
+
+def known(seconds_per_token, fixed=0.0):
+    """A cost of which the batcher is sure."""
+    cost = RunCost()
+    for _ in range(20):
+        for tokens in (10, 20, 50, 100):
+            cost.learn(tokens, fixed + seconds_per_token * tokens)
+    return cost
+
+
+def within(seconds):
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def start(b, text, tokens=1, **options):
+    task = asyncio.create_task(b.submit(words(text, tokens), **options))
+    await begun(task)
+    return task
+
+
+async def busy(engine, b):
+    """Bring the engine into a run that waits at the gate."""
+    task = await start(b, "busy")
+    await engine.entered()
+    return task
+
+
+async def finish(engine, tasks):
+    engine.open()
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(*tasks)
+
+
+async def test_a_call_that_would_be_too_late_is_refused_at_once():
+    """Where the queue ahead takes longer than the deadline, the call is told when to come."""
+    engine, diary = GatedEngine(shut=True), Diary()
+    async with batcher(engine, diary, cost=known(0.1), batch_tokens=10) as b:
+        tasks = [await busy(engine, b), await start(b, "a b c", 10, deadline=within(2.0))]
+        with pytest.raises(HopelessError) as caught:
+            await b.submit(words("d", 10), deadline=within(2.01))
+        tasks.append(await start(b, "d", 10, deadline=within(30.0)))
+        await finish(engine, tasks)
+    assert diary.refused == ["deadline"]
+    assert isinstance(caught.value, QueueFullError)
+    assert 1.5 < caught.value.retry_after < 4
+    assert "d" not in engine.batches[1]
+
+
+async def test_it_is_refused_before_its_text_is_looked_at():
+    """Room can be asked for beforehand, with a deadline."""
+    engine, diary = GatedEngine(shut=True), Diary()
+    async with batcher(engine, diary, cost=known(0.1), batch_tokens=10) as b:
+        tasks = [await busy(engine, b), await start(b, "a b c", 10, deadline=within(2.0))]
+        b.ensure_room(within(30.0))
+        b.ensure_room(math.inf)
+        with pytest.raises(HopelessError):
+            b.ensure_room(within(2.01))
+        await finish(engine, tasks)
+
+
+async def test_work_that_comes_later_in_turn_does_not_count():
+    """Only what goes before it makes a call late: not later deadlines, nor the other lane."""
+    engine = GatedEngine(shut=True)
+    async with batcher(engine, cost=known(0.1), batch_tokens=10, age_limit=math.inf) as b:
+        tasks = [
+            await busy(engine, b),
+            await start(b, "a b c", 10, deadline=within(60.0)),
+            await start(b, "d e f", 10, priority=BULK),
+            await start(b, "now", 1, deadline=within(2.0)),
+        ]
+        await finish(engine, tasks)
+    assert engine.batches[1][0] == "now"
+
+
+async def test_an_empty_lane_refuses_nobody_for_a_deadline():
+    """Where nobody waits in its lane a call is let in, however short its time."""
+    engine = GatedEngine(shut=True)
+    async with batcher(engine, cost=known(0.1), batch_tokens=10) as b:
+        tasks = [await busy(engine, b), await start(b, "bulk", 10, priority=BULK)]
+        b.ensure_room(within(0.001))
+        await finish(engine, tasks)
+
+
+async def test_patient_calls_are_never_refused_for_a_deadline():
+    """A stream's message waits; if its time runs out it is told then."""
+    engine = GatedEngine(shut=True)
+    async with batcher(engine, cost=known(0.01), batch_tokens=10) as b:
+        tasks = [await busy(engine, b), await start(b, "a b c d e f", 10)]
+        tasks.append(await start(b, "late", 10, deadline=within(0.5), patient=True))
+        await finish(engine, tasks)
+
+
+async def test_a_new_engine_refuses_nobody_for_a_deadline():
+    """Before the speed is known nobody is refused for it."""
+    engine = GatedEngine(shut=True)
+    async with batcher(engine, batch_tokens=10) as b:
+        tasks = [await busy(engine, b), await start(b, "a " * 100, 10)]
+        b.ensure_room(within(0.01))
+        await finish(engine, tasks)
+
+
+async def test_bulk_calls_do_not_use_up_the_room_of_interactive_ones():
+    """A lane that is full refuses; the other one takes calls as before."""
+    engine, diary = GatedEngine(shut=True), Diary()
+    async with batcher(engine, diary, queue_tokens=10) as b:
+        tasks = [await busy(engine, b), await start(b, "a b", 5, priority=BULK)]
+        with pytest.raises(QueueFullError):
+            await b.submit(words("c"), priority=BULK)
+        tasks.append(await start(b, "d", 5))
+        await finish(engine, tasks)
+    assert diary.refused == ["queue_full"]
+
+
+async def test_the_expected_wait_follows_the_queue():
+    """It is nothing on an idle server, and grows with what waits in the lane and beside it."""
+    engine = GatedEngine(shut=True)
+    async with batcher(engine, cost=known(0.1), batch_tokens=10) as b:
+        assert b.wait_seconds() == 0
+        tasks = [await busy(engine, b), await start(b, "a b", 10)]
+        own = b.wait_seconds()
+        assert own == pytest.approx(2.0, abs=0.2)
+        tasks.append(await start(b, "bulk " * 5, 10, priority=BULK))
+        assert own < b.wait_seconds() < own + 1
+        await finish(engine, tasks)
+        assert b.wait_seconds() == 0
+
+
+async def test_a_slow_engine_gets_smaller_batches():
+    """The time for a batch ends it before its tokens do, down to a quarter of them."""
+    for seconds, size in [(1.0, 10), (0.00055, 5), (1e-9, 3)]:
+        engine = GatedEngine(shut=True)
+        cost = known(0.0001)
+        async with batcher(engine, cost=cost, batch_tokens=12, batch_seconds=seconds) as b:
+            tasks = [await busy(engine, b), await start(b, "a b c d e f g h i j")]
+            engine.let_one_run()
+            assert len(await engine.entered()) == size
+            await finish(engine, tasks)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(1e-7, 1e3), st.lists(st.integers(1, 9), min_size=1, max_size=20))
+def test_a_forecast_that_is_off_keeps_nobody_out_for_good(seconds_per_token, sizes):
+    """However wrong the learned cost is, a caller who comes again is let in and answered."""
+
+    async def come_again_and_again():
+        engine, cost = GatedEngine(), known(seconds_per_token)
+        async with batcher(engine, cost=cost, batch_tokens=10) as b, asyncio.timeout(PATIENCE):
+            await asyncio.gather(*[one(b, size) for size in sizes])
+
+    async def one(b, size):
+        while True:
+            try:
+                return await b.submit(words("a", size), deadline=within(PATIENCE))
+            except HopelessError:
+                await asyncio.sleep(0)
+
+    asyncio.run(come_again_and_again())
