@@ -83,7 +83,7 @@ $(SERVE_VENV)/.gateway: $(SERVE_VENV)/.installed
 $(DEV_VENV)/.installed: $(PROJECTS) constraints.txt Makefile
 	@echo "installing everything into $(DEV_VENV) ..."
 	@tools/venv.sh $(DEV_VENV)
-	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli,pandas,parquet,spacy]' -e 'server[gateway,http]' -e 'training[hub]' $(DEV_TOOLS)
+	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli,pandas,parquet,spacy,tracing]' -e 'server[gateway,http,tracing]' -e 'training[hub]' $(DEV_TOOLS)
 	@touch $@
 
 tritonclient: $(TRITON_VENV)/.installed ## Install the public Triton client, which tests run, apart from all else

@@ -16,13 +16,20 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import grpc
 import structlog
 
+from polyhead_server.access_log import Work, log_call, log_texts, warn_of_texts
+from polyhead_server.callers import caller_of
 from polyhead_server.errors import (
     DeadlineExceededError,
     InternalError,
     RequestError,
     UnauthenticatedError,
 )
-from polyhead_server.headers import PROXY_FOR_JSON, PROXY_HEADER, REQUEST_ID_HEADER
+from polyhead_server.headers import (
+    CLIENT_HEADER,
+    PROXY_FOR_JSON,
+    PROXY_HEADER,
+    REQUEST_ID_HEADER,
+)
 from polyhead_server.wire_errors import DETAILS_KEY, code_of, status_of
 
 if TYPE_CHECKING:
@@ -31,11 +38,14 @@ if TYPE_CHECKING:
 
     from polyhead_server.annotator import Annotated
     from polyhead_server.metrics import Metrics
+    from polyhead_server.tracing import Trace, Tracing
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
 _log = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
+_MOST_NAME = 128
+"""Characters of a client's name in the log."""
 
 
 class Wire(Protocol):
@@ -62,6 +72,12 @@ class Wire(Protocol):
     def set_trailing_metadata(self, trailing_metadata: Any) -> None:
         """Take pairs of key and value to send behind the answer."""
 
+    def peer(self) -> str:
+        """Address of the other end, such as ipv4:10.0.0.7:40112."""
+
+    def auth_context(self) -> Any:
+        """What the other end proved to be, as gRPC names it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Method:
@@ -81,6 +97,8 @@ class Calls:
         default_deadline: seconds for a call whose client sets none.
         tokens: bearer tokens that are let in; None for everybody.
         access_log: write a line for each call.
+        log_text: write the texts that are annotated into the log.
+        tracing: traces calls; None traces none.
     """
 
     def __init__(
@@ -90,10 +108,16 @@ class Calls:
         default_deadline: float = math.inf,
         tokens: frozenset[str] | None = None,
         access_log: bool = False,
+        log_text: bool = False,
+        tracing: Tracing | None = None,
     ) -> None:
         self.metrics = metrics
         self.default_deadline = default_deadline
         self.access_log = access_log
+        self.log_text = log_text
+        self.tracing = tracing
+        if log_text:
+            warn_of_texts()
         self.draining = False
         self._tokens = None if tokens is None else [token.encode() for token in tokens]
         self._under_way = 0
@@ -133,10 +157,15 @@ class Calls:
         """Whether a caller with this authorization header may call."""
         if self._tokens is None:
             return True
-        scheme, _, token = authorization.partition(" ")
-        given = token.strip().encode()
+        scheme, _, _ = authorization.partition(" ")
+        given = _token(authorization).encode()
         matches = [hmac.compare_digest(given, known) for known in self._tokens]
         return scheme.lower() == "bearer" and any(matches)
+
+    @property
+    def wants_token(self) -> bool:
+        """Whether callers need a token."""
+        return self._tokens is not None
 
     def begun(self) -> None:
         """A call has begun."""
@@ -157,8 +186,6 @@ class Call:
 
     Attributes:
         request_id: the caller's name for the call, or ours.
-        documents: documents answered, for the access log.
-        tokens: their tokens, for the access log.
     """
 
     def __init__(self, calls: Calls, context: Wire, method: Method) -> None:
@@ -169,8 +196,9 @@ class Call:
         self._metadata = {k: v for k, v in context.invocation_metadata() or () if type(v) is str}
         self._start = time.perf_counter()
         self.request_id = _request_id(self._metadata.get(REQUEST_ID_HEADER, ""))
-        self.documents = 0
-        self.tokens = 0
+        self._trace = self._begin_trace(calls.tracing)
+        self._work = Work() if calls.access_log or self._trace else None
+        self._let_in = False
         self._sent_id = False
 
     async def greet(self) -> None:
@@ -194,6 +222,7 @@ class Call:
         """
         if not self._calls.lets_in(self._metadata.get("authorization", "")):
             raise UnauthenticatedError("a valid bearer token is needed")
+        self._let_in = True
 
     async def send_id(self) -> None:
         """Send the request id of a call whose answer is there.
@@ -218,13 +247,16 @@ class Call:
         return asyncio.get_running_loop().time() + seconds
 
     def count(self, annotated: Annotated) -> None:
-        """Count an answer's documents for the access log, and log what in it was our fault."""
+        """Take note of an answer for logs and traces, and log what in it was our fault."""
         for outcome in annotated.outcomes:
             if isinstance(outcome, RequestError):
                 told(outcome)
-            else:
-                self.documents += 1
-                self.tokens += outcome.document.tokens
+        if self._work is not None:
+            self._work.add(annotated)
+        if self._trace is not None:
+            self._trace.add(annotated.timings)
+        if self._calls.log_text:
+            log_texts(annotated)
 
     def received(self) -> None:
         """A message was received."""
@@ -235,7 +267,8 @@ class Call:
         self._counts.sent.inc()
 
     def __enter__(self) -> Self:
-        structlog.contextvars.bind_contextvars(request_id=self.request_id)
+        ids = {} if self._trace is None else self._trace.ids
+        structlog.contextvars.bind_contextvars(request_id=self.request_id, **ids)
         self._counts.started.inc()
         self._calls.begun()
         return self
@@ -248,10 +281,10 @@ class Call:
     ) -> bool:
         code = self._end(error)
         seconds = time.perf_counter() - self._start
-        self._counts.ended(_go_name(code), seconds)
+        self._counts.ended(_go_name(code), seconds, self._exemplar())
         self._calls.ended()
-        if self._calls.access_log:
-            self._log_access(code, seconds)
+        if self._work is not None:
+            self._report(self._work, code, seconds)
         return error is not None and not isinstance(error, asyncio.CancelledError)
 
     def _end(self, error: BaseException | None) -> grpc.StatusCode:
@@ -270,15 +303,36 @@ class Call:
         self._context.set_trailing_metadata(details)
         return code_of(known)
 
-    def _log_access(self, code: grpc.StatusCode, seconds: float) -> None:
-        _log.info(
-            "call",
-            method=self._method.name,
-            status=code.name,
-            documents=self.documents,
-            tokens=self.tokens,
-            seconds=round(seconds, 6),
-        )
+    def _begin_trace(self, tracing: Tracing | None) -> Trace | None:
+        if tracing is None:
+            return None
+        return tracing.begin(f"{self._method.service}/{self._method.name}", self._metadata)
+
+    def _exemplar(self) -> dict[str, str] | None:
+        """What leads from the time of this call to its trace, where there is one."""
+        return self._trace.ids if self._trace is not None and self._trace.sampled else None
+
+    def _report(self, work: Work, code: grpc.StatusCode, seconds: float) -> None:
+        """Log and trace a call that is over."""
+        if self._calls.access_log:
+            log_call(self._method.name, code, seconds, work, self._caller())
+        if self._calls.tracing is not None and self._trace is not None:
+            notes = {
+                "polyhead.request_id": self.request_id,
+                "polyhead.documents": work.documents,
+                "polyhead.chars": work.chars,
+                "polyhead.tokens": work.tokens,
+            }
+            self._calls.tracing.end(self._trace, self._start, code, notes)
+
+    def _caller(self) -> dict[str, str]:
+        """Who called, and for whom, where it is a gateway that says so."""
+        token = _token(self._metadata.get("authorization", ""))
+        known = token if self._let_in and self._calls.wants_token else None
+        caller = {"client": caller_of(self._context, known)}
+        if CLIENT_HEADER in self._metadata:
+            caller["for_client"] = self._metadata[CLIENT_HEADER][:_MOST_NAME]
+        return caller
 
 
 async def refuse(context: Context) -> None:
@@ -310,6 +364,10 @@ def _caller_is_gone(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(map(_caller_is_gone, error.exceptions))
     return isinstance(error, asyncio.CancelledError | grpc.aio.BaseError)
+
+
+def _token(authorization: str) -> str:
+    return authorization.partition(" ")[2].strip()
 
 
 def _request_id(given: str) -> str:

@@ -11,12 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 from rich.console import Console
 from rich.table import Table
 
 from polyhead_server import options
 from polyhead_server.bundle import open_bundle
 from polyhead_server.check_command import add_check
+from polyhead_server.collector import with_collector
 from polyhead_server.cpus import usable_cpus
 from polyhead_server.errors import PolyheadError, SettingsError
 from polyhead_server.fetch_command import add_fetch_bundle
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from polyhead_server.bundle import Bundle
     from polyhead_server.ready import Ready
     from polyhead_server.settings import Settings
+
+_log = structlog.get_logger(__name__)
 
 _WRONG_USE = 2
 _NOT_DRAINED = 1
@@ -82,8 +86,11 @@ def _complain(problems: Sequence[str]) -> int:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
-    settings = options.SERVE.read(vars(parsed), os.environ)
+    found = with_collector(os.environ)
+    settings = options.SERVE.read(vars(parsed), found.environment)
     configure_logs(settings.log_format, settings.log_level)
+    if found.reason and settings.otlp_endpoint is None:
+        _log.warning("not_traced", reason=found.reason)
     workers = usable_cpus() if settings.workers == "auto" else settings.workers
     settings = replace(settings, workers=workers)
     if workers > 1:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from polyhead_server.inference.http_port import HttpPort
     from polyhead_server.model import Job, WindowOutput
     from polyhead_server.settings import Settings
+    from polyhead_server.tracing import Tracing
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +50,8 @@ _BULK_BATCHES = 8
 _SWITCH_SECONDS = 0.0005
 _LAST_WORDS_SECONDS = 1.0
 """Time for calls that a drain gave up to be told so."""
+_LAST_SPANS_SECONDS = 2.0
+"""Time to send what is left of traces."""
 
 
 class Server:
@@ -71,11 +74,14 @@ class Server:
         self._metrics_port = metrics_port
         self._health = health.aio.HealthServicer()
         self._batcher = _batcher(settings, model, metrics)
+        self._tracing = _tracing(settings)
         self._calls = Calls(
             metrics,
             default_deadline=settings.default_deadline,
             tokens=bearer_tokens(settings.token_file),
             access_log=settings.access_log,
+            log_text=settings.log_text,
+            tracing=self._tracing,
         )
         self._annotator = Annotator(
             model,
@@ -140,6 +146,8 @@ class Server:
         if self._http_port is not None:
             await self._http_port.close()
         self._annotator.close()
+        if self._tracing is not None:
+            await self._tracing.close(_LAST_SPANS_SECONDS)
         if self._metrics_port is not None:
             self._metrics_port.close()
         self._model.close()
@@ -228,6 +236,17 @@ def _batcher(settings: Settings, model: Model, metrics: Metrics) -> Batcher[Job,
     metrics.describe(version("polyhead-server"), model.bundle.name, model.bundle.version)
     metrics.describe_engine(asdict(model.engine.facts))
     return batcher
+
+
+def _tracing(settings: Settings) -> Tracing | None:
+    """What traces calls; None where that is not asked for."""
+    if settings.otlp_endpoint is None:
+        return None
+    try:
+        from polyhead_server.tracing import Tracing  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise StartError(f"tracing needs {error.name}: install polyhead-server[tracing]") from None
+    return Tracing(settings.otlp_endpoint, settings.trace_sample)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -44,10 +44,10 @@ class MethodMetrics:
     seconds: Histogram
     handled: Callable[[str], Counter]
 
-    def ended(self, code: str, seconds: float) -> None:
-        """A call ended with this status."""
+    def ended(self, code: str, seconds: float, exemplar: dict[str, str] | None = None) -> None:
+        """A call ended with this status; an exemplar's labels lead to its trace."""
         self.handled(code).inc()
-        self.seconds.observe(seconds)
+        self.seconds.observe(seconds, exemplar)
 
 
 class Metrics:

@@ -86,7 +86,15 @@ class Settings:
     log_level: LogLevel = "info"
     """Least severe level that is logged."""
     access_log: bool = False
-    """Log one line for each call: method, status, documents, tokens, seconds; never text."""
+    """Log one line for each call: who, method, status, sizes, seconds by stage; never text."""
+    log_text: bool = False
+    """Log the texts that are annotated, too: not with private data."""
+    otlp_endpoint: str | None = None
+    """URL of an OpenTelemetry collector, such as http://localhost:4317, to which traces go by
+    OTLP over gRPC; where OTEL_EXPORTER_OTLP_ENDPOINT is set, that."""
+    trace_sample: float | None = None
+    """Part of the traces begun here that are recorded, from 0 to 1; none leaves it to
+    OTEL_TRACES_SAMPLER, and records all without. A caller's own decision holds for its trace."""
     tls_cert: Path | None = None
     """PEM file with the server's certificate chain; turns TLS on, together with the key."""
     tls_key: Path | None = None
@@ -157,6 +165,8 @@ class Settings:
             problems.append(f"batch_seconds: {self.batch_seconds} is not above 0")
         if not 0 < self.bulk_share < 1:
             problems.append(f"bulk_share: {self.bulk_share} is not between 0 and 1")
+        if self.trace_sample is not None and not 0 <= self.trace_sample <= 1:
+            problems.append(f"trace_sample: {self.trace_sample} is not from 0 to 1")
         if not self.default_deadline > 0:
             problems.append(f"default_deadline: {self.default_deadline} is not above 0")
         return problems

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from polyhead_server.gateway.envoy_types import (
-    CLIENT_HEADER,
     Json,
     message,
     seconds,
@@ -17,7 +16,7 @@ from polyhead_server.gateway.replies import reply_mappers
 from polyhead_server.gateway.routes import route_configuration
 from polyhead_server.gateway.settings import NOWHERE
 from polyhead_server.gateway.upstreams import certificate, clusters
-from polyhead_server.headers import PROXY_HEADER
+from polyhead_server.headers import CLIENT_HEADER, PROXY_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +37,7 @@ _ACCESS_LOG = {
     "level": "info",
     "timestamp": "%START_TIME(%Y-%m-%dT%H:%M:%S.%6fZ)%",
     "request_id": "%REQ(X-REQUEST-ID)%",
+    "traceparent": "%REQ(TRACEPARENT)%",
     "client": f"%REQ({CLIENT_HEADER.upper()})%",
     "address": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
     "verb": "%REQ(X-ENVOY-ORIGINAL-METHOD?:METHOD)%",

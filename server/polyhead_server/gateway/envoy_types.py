@@ -8,8 +8,6 @@ from polyhead_server.gateway.settings import host_of, port_of
 
 Json = dict[str, Any]
 
-CLIENT_HEADER = "x-polyhead-client"
-"""Who the caller is, by API key or token. Set by the gateway alone, for rate limits and logs."""
 API_KEY_HEADER = "x-api-key"
 
 _PREFIX = "type.googleapis.com/envoy."

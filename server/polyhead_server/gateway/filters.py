@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from polyhead_server.gateway.descriptors import DESCRIPTOR_SET, api_methods
 from polyhead_server.gateway.envoy_types import (
     API_KEY_HEADER,
-    CLIENT_HEADER,
     Json,
     header_is,
     message,
     seconds,
     typed,
 )
+from polyhead_server.headers import CLIENT_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -48,7 +48,8 @@ _PAGE_HEADERS = {
 }
 _ALLOWED_HEADERS = (
     "authorization content-type grpc-timeout x-accept-content-transfer-encoding "
-    f"x-accept-response-streaming {API_KEY_HEADER} x-grpc-web {REQUEST_ID_HEADER} x-user-agent"
+    f"x-accept-response-streaming {API_KEY_HEADER} x-grpc-web {REQUEST_ID_HEADER} x-user-agent "
+    "traceparent tracestate"
 )
 _EXPOSED_HEADERS = (
     f"grpc-message grpc-status grpc-status-details-bin retry-after {REQUEST_ID_HEADER}"

@@ -132,7 +132,7 @@ class HttpPort:
         method = Method("http", SERVICE, name)
 
         async def handle(request: web.Request) -> web.Response:
-            wire = HttpWire(request.headers)
+            wire = HttpWire(request.headers, peer=_peer(request), certificate=_common_name(request))
             response = None
             with self._calls.open(wire, method) as call:
                 call.received()
@@ -234,6 +234,24 @@ async def _body(request: web.Request) -> bytes:
         ) from None
     except (web.RequestPayloadError, ValueError):
         raise wrong("body", "does not come as its headers say") from None
+
+
+def _peer(request: web.Request) -> str:
+    """The caller's address as gRPC writes it; empty where the connection is gone."""
+    transport = request.transport
+    name = transport.get_extra_info("peername") if transport is not None else None
+    if not isinstance(name, tuple):
+        return ""
+    host, port = name[:2]
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
+
+
+def _common_name(request: web.Request) -> str:
+    """The common name of the caller's certificate; empty without one."""
+    transport = request.transport
+    certificate = transport.get_extra_info("peercert") if transport is not None else None
+    parts = [part for names in (certificate or {}).get("subject", ()) for part in names]
+    return next((name for key, name in parts if key == "commonName"), "")
 
 
 def _model(request: web.Request) -> tuple[str, str]:

@@ -33,6 +33,8 @@ class HttpWire:
 
     Args:
         headers: the request's.
+        peer: address of the other end, as gRPC writes it.
+        certificate: common name of its client certificate; empty without one.
 
     Attributes:
         headers: to send with every answer.
@@ -40,10 +42,14 @@ class HttpWire:
         retry: further headers of a call that failed.
     """
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, headers: Mapping[str, str], *, peer: str = "", certificate: str = ""
+    ) -> None:
         # Metadata of gRPC is ASCII; a header that is not is none that the server knows.
         known = ((name, value) for name, value in headers.items() if value.isascii())
         self._metadata = tuple((name.lower(), value) for name, value in known)
+        self._peer = peer
+        self._certificate = certificate
         self._message = ""
         self.headers: dict[str, str] = {}
         self.status = HTTP_STATUS[grpc.StatusCode.INTERNAL]
@@ -57,6 +63,14 @@ class HttpWire:
     def invocation_metadata(self) -> Any:
         """The request's headers."""
         return self._metadata
+
+    def peer(self) -> str:
+        """Address of the other end."""
+        return self._peer
+
+    def auth_context(self) -> Any:
+        """What it proved to be."""
+        return {"x509_common_name": [self._certificate.encode()]} if self._certificate else {}
 
     async def send_initial_metadata(self, initial_metadata: Any) -> None:
         """Keep headers for the answer."""
