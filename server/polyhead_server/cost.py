@@ -14,6 +14,9 @@ _UNIT = 256.0
 _SMALL = 32.0
 _FIRST_GUESS = (0.0, _UNIT / 20_000, 0.0)
 _TRUSTED_RUNS = 6
+_EAGER_RUNS = 64
+_RUNS_A_FIT = 8
+"""Later on a fit is made after so many runs: it takes longer than to note a run."""
 _MOST_SURPRISE = 8.0
 """A run counts as this many times longer or shorter than expected, at most: it may be a hiccup."""
 _LEAST_SECONDS = 1e-7
@@ -34,7 +37,7 @@ class RunCost:
 
     def __init__(self) -> None:
         self._fit: Coefficients = _FIRST_GUESS
-        self._normal = [[0.0] * 3 for _ in range(3)]
+        self._powers = [0.0] * 5  # sums of length**0 to length**4: the matrix's diagonals
         self._moment = [0.0] * 3
         self._runs = 0
 
@@ -57,14 +60,15 @@ class RunCost:
             expected = self.seconds(tokens)
             seconds = min(max(seconds, expected / _MOST_SURPRISE), expected * _MOST_SURPRISE)
         length = tokens / _UNIT
-        row = (1.0, length, length * length)
-        weight = (_UNIT / (_SMALL + tokens)) ** 2
-        for i, left in enumerate(row):
-            for j, right in enumerate(row):
-                self._normal[i][j] = _MEMORY * self._normal[i][j] + weight * left * right
-            self._moment[i] = _MEMORY * self._moment[i] + weight * left * seconds
+        term = (_UNIT / (_SMALL + tokens)) ** 2
+        for power in range(len(self._powers)):
+            self._powers[power] = _MEMORY * self._powers[power] + term
+            if power < len(self._moment):
+                self._moment[power] = _MEMORY * self._moment[power] + term * seconds
+            term *= length
         self._runs += 1
-        self._fit = self._refitted()
+        if self._runs < _EAGER_RUNS or self._runs % _RUNS_A_FIT == 0:
+            self._fit = self._refitted()
 
     def seconds(self, tokens: float) -> float:
         """Expected seconds of a run of so many tokens, above 0."""
@@ -95,8 +99,8 @@ class RunCost:
     def _refitted(self) -> Coefficients:
         """The best fit without a negative coefficient; the last one is worth a little, too."""
         normal = [
-            [value + (_INERTIA if i == j else 0.0) for j, value in enumerate(row)]
-            for i, row in enumerate(self._normal)
+            [self._powers[i + j] + (_INERTIA if i == j else 0.0) for j in range(3)]
+            for i in range(3)
         ]
         moment = [m + _INERTIA * old for m, old in zip(self._moment, self._fit, strict=True)]
         best, least = self._fit, math.inf
