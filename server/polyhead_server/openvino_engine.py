@@ -83,11 +83,11 @@ class OpenVinoEngine:
         self._core = ov.Core()
         cpu = cpu or _this_cpu(self._core)
         arithmetic = choose_arithmetic(options, cpu, exact=exact)
-        self.streams = options.streams
         self._quick = not exact or arithmetic.floats != "f32"
         try:
             self._compiled = self._compile(options, arithmetic)
             self.facts = _facts(cpu, arithmetic, self._compiled)
+            self.streams = int(self.facts.streams)  # no more than there are processors
             _check_ports(self._compiled, hidden_size)
             self._inputs = [self._compiled.input(name) for name in INPUTS]
             self._free = threading.Semaphore(self.streams)

@@ -41,6 +41,7 @@ def test_a_bundle_holds_data_only(toy):
         "MODEL_CARD.md",
         "encoder.bin",
         "encoder.xml",
+        "encoder_check.safetensors",
         "heads/mood.safetensors",
         "heads/names.safetensors",
         "heads/tags.safetensors",

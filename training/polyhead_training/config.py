@@ -198,6 +198,7 @@ def _export(table: Table) -> ExportConfig:
             table.choice("precision", default.precision, get_args(ExportPrecision)),
         ),
         calibrate=table.flag("calibrate", default=default.calibrate),
+        torch=table.flag("torch", default=default.torch),
     )
     table.close()
     return config

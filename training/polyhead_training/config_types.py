@@ -120,6 +120,8 @@ class ExportConfig:
     calibrate: bool = True
     """Fit a temperature for each head on its dev data, so that scores are as high as they are
     right."""
+    torch: bool = False
+    """Put the weights for the server's engine ``torch`` into the bundle, too, in fp32."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from polyhead_training.card import CARD, model_card
 from polyhead_training.cutting import packed
 from polyhead_training.errors import ExportError
 from polyhead_training.evaluation import Measure, annotate
+from polyhead_training.export_parts import write_encoder_parts
 from polyhead_training.quantise import quantise, trace_encoder
 from polyhead_training.scored import score_part
 from polyhead_training.torch_engine import TorchEngine, head_tensors
@@ -89,6 +90,7 @@ def _write_bundle(shop: Workshop, fresh: Path, facts: dict[str, Any]) -> None:
     plain = manifest(shop.config, shop.assets, shop.network.encoder.hidden_size)
     shop.assets.write(fresh)
     _write_encoder(shop, fresh, plain)
+    plain = replace(plain, encoder=write_encoder_parts(shop, fresh, plain.encoder))
     for head in plain.heads:
         # Not save_file: it makes files that only their owner can read.
         (fresh / head.file).write_bytes(save(head_tensors(shop.network, head.name)))

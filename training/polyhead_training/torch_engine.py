@@ -5,11 +5,14 @@ A network in training can so be asked for results by the same code that serves a
 
 from __future__ import annotations
 
+import platform
+import threading
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
+from polyhead_server.engine import EngineFacts
 from polyhead_server.heads import Head
 from polyhead_server.model import Model
 
@@ -66,24 +69,45 @@ class TorchEngine:
         encoder: the network's encoder.
         device: where it runs.
         bf16: whether to compute in bfloat16.
+        streams: calls that are worked on at the same time.
     """
 
-    def __init__(self, encoder: Encoder, device: torch.device, *, bf16: bool = False) -> None:
+    def __init__(
+        self, encoder: Encoder, device: torch.device, *, bf16: bool = False, streams: int = 1
+    ) -> None:
         self._packed = PackedEncoder(encoder) if encoder.packable else PaddedEncoder(encoder)
         self._device = device
         self._bf16 = bf16
+        self._free = threading.Semaphore(streams)
+        self.streams = streams
+        self.facts = _facts(device, bf16=bf16, streams=streams)
 
-    @torch.inference_mode()
     def infer(self, batch: Packed) -> Hidden:
         """Encode a batch: [N, H]."""
+        return self._encode(batch, bf16=self._bf16)
+
+    def plain(self, batch: Packed) -> Hidden | None:
+        """Encode a batch in f32: [N, H]. None where ``infer`` does so."""
+        return self._encode(batch, bf16=False) if self._bf16 else None
+
+    @torch.inference_mode()
+    def _encode(self, batch: Packed, *, bf16: bool) -> Hidden:
         arrays = (batch.ids, batch.positions, batch.segments, batch.shapes)
-        tensors = [torch.from_numpy(array).to(self._device) for array in arrays]
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+        with self._free, torch.autocast(self._device.type, torch.bfloat16, enabled=bf16):
+            tensors = [torch.from_numpy(array).to(self._device) for array in arrays]
             hidden = self._packed(*tensors)
-        return cast("Hidden", hidden.float().cpu().numpy())
+            return cast("Hidden", hidden.float().cpu().numpy())
 
     def close(self) -> None:
         """Nothing to give up."""
+
+
+def _facts(device: torch.device, *, bf16: bool, streams: int) -> EngineFacts:
+    on_cuda = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if on_cuda else platform.processor() or "cpu"
+    floats = "bf16" if bf16 else "f32"
+    threads = str(torch.get_num_threads())
+    return EngineFacts("torch", name, floats, floats, threads=threads, streams=str(streams))
 
 
 def torch_model(
