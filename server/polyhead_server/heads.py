@@ -1,13 +1,13 @@
 """Task heads in numpy: document features in, labels, tags and spans out.
 
-A head is data: one or two matrices. Heads of a batch are run together, one matrix product per
-head and batch.
+A head is data: one or two matrices. It is run on all documents of a batch at once, and what is left
+to do for each of them is to cut out its own results.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from polyhead_server.errors import BundleError
-from polyhead_server.spans import SpanOutput, best_path, read_spans
+from polyhead_server.features import FeatureBatch, side_by_side
+from polyhead_server.spans import SpanOutput, find_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -81,28 +82,23 @@ class Head:
         self._pool = POOLS[spec.pooling]
         self._adjacent = _number(spec, tensors, "adjacent", 0.0)
 
-    def __call__(self, documents: Sequence[Features]) -> list[HeadOutput]:
+    def __call__(self, documents: Sequence[Features] | FeatureBatch) -> list[HeadOutput]:
         """Run the head on several documents at once."""
+        batch = documents if isinstance(documents, FeatureBatch) else side_by_side(documents)
         if self.spec.kind == "classification":
-            pooled = np.stack([self._pool(document) for document in documents])
-            return _classifications(self._probabilities(pooled))
-        scores = self._probabilities(np.concatenate([document.words for document in documents]))
-        best = scores.argmax(axis=1)
-        bounds = pairwise(accumulate((len(document.words) for document in documents), initial=0))
+            return _classifications(self._probabilities(self._pool(batch)))
         if self.spec.kind == "tagging":
-            top = scores.max(axis=1)
-            return [TaggingOutput(best[start:end], top[start:end]) for start, end in bounds]
-        return [self._spans(best[start:end], scores[start:end]) for start, end in bounds]
-
-    def _spans(self, best: NDArray[np.intp], scores: FloatArray) -> SpansOutput:
-        if not best.any():
-            return _NO_SPANS
-        return SpansOutput(read_spans(best_path(scores, self._adjacent), scores))
+            return _taggings(self._logits(batch.words), batch.bounds)
+        found = find_spans(self._probabilities(batch.words), batch.bounds, self._adjacent)
+        return [SpansOutput(spans) if spans else _NO_SPANS for spans in found]
 
     def _probabilities(self, rows: FloatArray) -> FloatArray:
+        return _softmax(self._logits(rows))
+
+    def _logits(self, rows: FloatArray) -> FloatArray:
         for number, (weight, bias) in enumerate(self._layers):
             rows = (np.tanh(rows) if number else rows) @ weight + bias
-        return _softmax(rows)
+        return rows
 
 
 def load_head(bundle: Path, spec: HeadSpec, width: int) -> Head:
@@ -167,38 +163,51 @@ def _layer(
     return np.ascontiguousarray(weight.T, np.float32), bias.astype(np.float32)
 
 
-def _mean(document: Features) -> FloatArray:
-    mean: FloatArray = document.total / np.float32(document.count)
+def _mean(documents: Features | FeatureBatch) -> FloatArray:
+    mean: FloatArray = documents.total / np.float32(documents.count)
     return mean
 
 
-def _first(document: Features) -> FloatArray:
-    return document.mark
+def _first(documents: Features | FeatureBatch) -> FloatArray:
+    return documents.mark
 
 
-def _max(document: Features) -> FloatArray:
-    return document.largest
+def _max(documents: Features | FeatureBatch) -> FloatArray:
+    return documents.largest
 
 
-def _last(document: Features) -> FloatArray:
-    return document.last
+def _last(documents: Features | FeatureBatch) -> FloatArray:
+    return documents.last
 
 
-POOLS: dict[Pooling, Callable[[Features], FloatArray]] = {
+POOLS: dict[Pooling, Callable[[Features | FeatureBatch], FloatArray]] = {
     "mean": _mean,
     "first": _first,
     "max": _max,
     "last": _last,
 }
-"""How a document's vectors become the one that a classification head reads, [H]."""
+"""How a document's vectors become the one that a classification head reads, [H] or [B, H]."""
 
 
 def _softmax(logits: FloatArray) -> FloatArray:
-    scores: FloatArray = np.exp(logits - logits.max(axis=1, keepdims=True))
+    scores: FloatArray = np.exp(logits - _peaks(logits, logits.argmax(axis=1)))
     scores /= scores.sum(axis=1, keepdims=True)
     return scores
+
+
+def _peaks(logits: FloatArray, best: NDArray[np.intp]) -> FloatArray:
+    """The largest of each row, [N, 1]: numpy's ``max`` along short rows takes far longer."""
+    peaks: FloatArray = np.take_along_axis(logits, best[:, None], axis=1)
+    return peaks
 
 
 def _classifications(scores: FloatArray) -> list[HeadOutput]:
     best = scores.argmax(axis=1).tolist()
     return [ClassificationOutput(i, row) for i, row in zip(best, scores, strict=True)]
+
+
+def _taggings(logits: FloatArray, bounds: Sequence[int]) -> list[HeadOutput]:
+    best = logits.argmax(axis=1)
+    # Softmax at the best tag, whose own term of the sum is 1.
+    top = np.float32(1) / np.exp(logits - _peaks(logits, best)).sum(axis=1)
+    return [TaggingOutput(best[start:end], top[start:end]) for start, end in pairwise(bounds)]

@@ -16,7 +16,13 @@ from polyhead_server.encoding import DocumentEncoder
 from polyhead_server.engine import EngineOptions
 from polyhead_server.engines import OPENVINO, make_engine
 from polyhead_server.errors import BundleError
-from polyhead_server.features import Features, batch_features, merge_features
+from polyhead_server.features import (
+    FeatureBatch,
+    Features,
+    batch_features,
+    merge_features,
+    side_by_side,
+)
 from polyhead_server.heads import Head, HeadOutput, load_head
 from polyhead_server.packing import ladder, pack
 from polyhead_server.self_check import check_batch
@@ -206,7 +212,7 @@ class Model:
         self._warming.stop()
         self.engine.close()
 
-    def _outputs(self, jobs: Sequence[Job], features: Sequence[Features]) -> list[WindowOutput]:
+    def _outputs(self, jobs: Sequence[Job], features: FeatureBatch) -> list[WindowOutput]:
         """Run each head once, on all the windows that want it."""
         wanted: dict[str, list[int]] = defaultdict(list)
         for index, job in enumerate(jobs):
@@ -215,13 +221,19 @@ class Model:
         results: list[dict[str, HeadOutput]] = [{} for _ in jobs]
         for task, indices in wanted.items():
             for index, output in zip(
-                indices, self._heads[task]([features[i] for i in indices]), strict=True
+                indices, self._heads[task](_some(features, indices)), strict=True
             ):
                 results[index][task] = output
         return [
-            result if job.tasks else part
-            for job, result, part in zip(jobs, results, features, strict=True)
+            result if job.tasks else features.one(index)
+            for index, (job, result) in enumerate(zip(jobs, results, strict=True))
         ]
+
+
+def _some(features: FeatureBatch, indices: Sequence[int]) -> FeatureBatch:
+    if len(indices) == len(features):
+        return features
+    return side_by_side([features.one(index) for index in indices])
 
 
 def load_encoder(bundle: Bundle) -> DocumentEncoder:

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Scores = NDArray[np.float32]
 Path = NDArray[np.intp]
@@ -46,18 +51,19 @@ def best_path(scores: Scores, adjacent: float = 0.0) -> Path:
     best one.
     """
     path: Path = scores.argmax(axis=1)
-    return path if _free(path) else _viterbi(scores, adjacent)
+    return path if _free(path.tolist()) else _viterbi(scores, adjacent)
 
 
-def _free(path: Path) -> bool:
+def _free(path: Sequence[int]) -> bool:
     """Whether a sequence is well-formed and has no adjacent spans of one label."""
-    marked = path > 0
-    if not marked.any():
-        return True
-    before = np.concatenate(([0], path[:-1]))
-    label, label_before = (path + 1) // 2, (before + 1) // 2
-    begins = path % 2 == 1
-    return bool((begins ^ (label == label_before))[marked].all())
+    before = 0
+    for output in path:
+        if output:
+            begins = output % 2 == 1
+            if begins == ((output + 1) // 2 == (before + 1) // 2):
+                return False
+        before = output
+    return True
 
 
 @lru_cache(maxsize=64)
@@ -90,14 +96,48 @@ def _viterbi(scores: Scores, adjacent: float) -> Path:
 
 def read_spans(path: Path, scores: Scores) -> tuple[SpanOutput, ...]:
     """Read the spans off a well-formed output sequence."""
-    starts = np.flatnonzero(path % 2 == 1).tolist()
-    return tuple(_span(path, scores, start) for start in starts)
+    return _read(path.tolist(), _by_label(scores).tolist())
 
 
-def _span(path: Path, scores: Scores, start: int) -> SpanOutput:
-    begin = int(path[start])
+def find_spans(
+    scores: Scores, bounds: Sequence[int], adjacent: float
+) -> list[tuple[SpanOutput, ...]]:
+    """Read the spans off the best well-formed output sequence of each of several documents.
+
+    Args:
+        scores: probability of each output for each word of all documents, [W, 2L + 1].
+        bounds: first word of each document, and at the end the number of words.
+        adjacent: as in ``best_path``.
+    """
+    best: list[int] = scores.argmax(axis=1).tolist()
+    by_label: list[list[float]] = _by_label(scores).tolist() if any(best) else []
+    found = []
+    for start, end in pairwise(bounds):
+        path = best[start:end]
+        if any(path):
+            if not _free(path):
+                path = _viterbi(scores[start:end], adjacent).tolist()
+            found.append(_read(path, by_label[start:end]))
+        else:
+            found.append(())
+    return found
+
+
+def _by_label(scores: Scores) -> Scores:
+    """Probability of each label for each word, B and I together, [W, L]."""
+    return scores[:, 1::2] + scores[:, 2::2]
+
+
+def _read(path: Sequence[int], by_label: Sequence[Sequence[float]]) -> tuple[SpanOutput, ...]:
+    starts = [word for word, output in enumerate(path) if output % 2 == 1]
+    return tuple(_span(path, by_label, start) for start in starts)
+
+
+def _span(path: Sequence[int], by_label: Sequence[Sequence[float]], start: int) -> SpanOutput:
+    inside = path[start] + 1
+    label = path[start] // 2
     end = start + 1
-    while end < len(path) and path[end] == begin + 1:
+    while end < len(path) and path[end] == inside:
         end += 1
-    score = float(scores[start:end, begin : begin + 2].sum(axis=1).mean())
-    return SpanOutput(start, end, (begin - 1) // 2, min(score, 1.0))
+    score = sum(word[label] for word in by_label[start:end]) / (end - start)
+    return SpanOutput(start, end, label, min(score, 1.0))

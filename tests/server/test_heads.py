@@ -6,7 +6,7 @@ from safetensors.numpy import save_file
 
 from polyhead_server.bundle import HeadSpec
 from polyhead_server.errors import BundleError
-from polyhead_server.features import Features, merge_features
+from polyhead_server.features import Features, merge_features, side_by_side
 from polyhead_server.heads import (
     ClassificationOutput,
     Head,
@@ -116,6 +116,16 @@ def test_large_logits_overflow_nothing():
     (output,) = Head(spec(), weights, WIDTH)([features()])
     assert np.isfinite(output.scores).all()
     np.testing.assert_allclose(output.scores.sum(), 1, rtol=1e-5)
+
+
+def test_features_come_back_from_a_batch_as_they_went_in():
+    """Each document's own vectors, whatever its neighbours' lengths."""
+    documents = [features(words, seed=words) for words in (1, 5, 2)]
+    batch = side_by_side(documents)
+    assert len(batch) == 3
+    for found, given in zip(batch, documents, strict=True):
+        for name in Features.__slots__:
+            np.testing.assert_array_equal(getattr(found, name), getattr(given, name))
 
 
 def test_parts_of_a_document_merge_to_the_whole():

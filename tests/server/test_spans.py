@@ -1,13 +1,13 @@
 """Spans are always read from the best output sequence that is well-formed."""
 
-from itertools import pairwise, product
+from itertools import accumulate, pairwise, product
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from polyhead_server.spans import SpanOutput, best_path, read_spans
+from polyhead_server.spans import SpanOutput, best_path, find_spans, read_spans
 
 O, B0, I0, B1, I1 = range(5)  # noqa: E741 - the tags' names
 
@@ -61,6 +61,14 @@ def test_spans_are_in_order_and_never_overlap(scores):
     edges = [edge for span in spans for edge in (span.first, span.end)]
     assert edges == sorted(edges)
     assert all(span.first < span.end <= len(scores) and 0 <= span.score <= 1 for span in spans)
+
+
+@given(st.lists(probabilities(), min_size=1, max_size=4), st.floats(0, 8))
+def test_documents_side_by_side_are_read_as_each_alone(documents, adjacent):
+    """No span or path reaches into the next document."""
+    bounds = [0, *accumulate(map(len, documents))]
+    together = find_spans(np.concatenate(documents), bounds, adjacent)
+    assert together == [read_spans(best_path(one, adjacent), one) for one in documents]
 
 
 def test_an_orphaned_inside_is_mended_by_the_cheapest_change():
