@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_SAME_ORDER_SECONDS = 0.2
+"""The same signal twice within this time is one order, sent to the process and to its group."""
 
 
 def leave(number: int) -> None:
@@ -17,15 +21,20 @@ def leave(number: int) -> None:
 
 
 def stop_on_signals(stop: asyncio.Event, at_once: Callable[[int], object] = leave) -> None:
-    """Let the first SIGTERM or SIGINT set `stop`.
+    """Let the first SIGTERM or SIGINT set `stop`, and a second one end the process.
 
     Args:
         stop: what is set.
         at_once: called with the number of every further signal; ends the process by default.
     """
     loop = asyncio.get_running_loop()
+    last: dict[int, float] = {}
 
     def on_signal(number: int) -> None:
+        echo = loop.time() - last.get(number, -math.inf) < _SAME_ORDER_SECONDS
+        if echo:
+            return
+        last[number] = loop.time()
         if stop.is_set():
             at_once(number)
         stop.set()

@@ -5,17 +5,30 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import urllib.request
+from pathlib import Path
 
 import grpc
 import pytest
 from background_server import PATIENCE, quiet_settings
-from worker_server import COMMAND, WorkerServer, arguments, eventually, is_alive
+from worker_server import (
+    COMMAND,
+    OWN_CONNECTION,
+    REQUEST,
+    WorkerServer,
+    arguments,
+    eventually,
+    is_alive,
+)
 
+from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
 from polyhead_server.errors import StartError
 from polyhead_server.lifecycle import start_server
 
+CERTS = Path(__file__).parent.parent / "client" / "certs"
+CERT, KEY = CERTS / "certificate.pem", CERTS / "key.pem"
 ANNOTATE = {
     "grpc_type": "unary",
     "grpc_service": "polyhead.v1.AnnotationService",
@@ -125,6 +138,23 @@ async def test_metrics_port_in_use(tiny_bundle, served):
     )
     assert run.returncode == 2
     assert f"polyhead-server: cannot serve metrics on 127.0.0.1:{port}" in run.stderr
+
+
+def test_tls(tiny_bundle, tmp_path):
+    """Every worker has the certificate, on both ports."""
+    flags = (f"--tls-cert={CERT}", f"--tls-key={KEY}", "--inference-http-port=0")
+    served = WorkerServer(tiny_bundle, tmp_path, *flags)
+    trusting = grpc.ssl_channel_credentials(CERT.read_bytes())
+    options = (("grpc.ssl_target_name_override", "localhost"), *OWN_CONNECTION)
+    for _ in range(8):
+        with grpc.secure_channel(served.address, trusting, options) as channel:
+            assert AnnotationServiceStub(channel).Annotate(REQUEST, timeout=PATIENCE).annotations
+    context = ssl.create_default_context(cafile=CERT)
+    context.check_hostname = False
+    url = f"{served.urls['inference']}/v2/health/live"
+    with urllib.request.urlopen(url, timeout=PATIENCE, context=context) as answer:  # noqa: S310
+        assert json.load(answer) == {"live": True}
+    assert served.stop(signal.SIGTERM) == 0
 
 
 def test_lost_supervisor(tiny_bundle, tmp_path):
