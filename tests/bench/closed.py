@@ -6,6 +6,7 @@ import itertools
 import select
 import time
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from tests.bench.wire import OK
@@ -69,9 +70,6 @@ def press(
 ) -> Tally:
     """Keep calls under way for a while, and count what comes back.
 
-    Time counts from answer to answer, so that it does not matter how many large calls were cut
-    through by its beginning and end.
-
     Raises:
         FailedCallError: a call failed.
     """
@@ -80,19 +78,41 @@ def press(
     start = time.perf_counter()
     for number in range(form.in_flight):
         connections[number % len(connections)].start(next(supply), start)
-    *_, before = _replies(connections, supply, start + lead)
-    server_cpu, own_cpu = server.cpu_seconds(), time.process_time()
-    replies = list(_replies(connections, supply, time.perf_counter() + seconds))
+    for _ in _replies(connections, supply, start + lead):
+        pass
+    start, server_cpu, own_cpu = time.perf_counter(), server.cpu_seconds(), time.process_time()
+    replies = list(_replies(connections, supply, start + seconds))
     server_cpu, own_cpu = server.cpu_seconds() - server_cpu, time.process_time() - own_cpu
+    wall = time.perf_counter() - start
     drain(connections)
+    fair = fair_seconds([one.ended for one in replies])
     return Tally(
-        seconds=replies[-1].ended - before.ended,
+        seconds=fair,
         texts=sum(one.request.texts for one in replies),
         tokens=sum(one.request.tokens for one in replies),
         latencies=[one.seconds for one in replies],
-        server_cpu=server_cpu,
-        generator_cpu=own_cpu,
+        server_cpu=server_cpu * fair / wall,
+        generator_cpu=own_cpu * fair / wall,
     )
+
+
+def fair_seconds(ends: Sequence[float]) -> float:
+    """The time that so many answers take at the rate at which they came.
+
+    The rate is the slope of a line through the count of answers over time. A few large calls, cut
+    through by the beginning and the end of a stretch, so make it neither long nor short, nor do
+    answers that come in bunches.
+
+    Raises:
+        FailedCallError: all came at once.
+    """
+    ends = sorted(ends)
+    middle_count, middle = (len(ends) - 1) / 2, fmean(ends)
+    spread = sum((end - middle) ** 2 for end in ends)
+    rise = sum((end - middle) * (count - middle_count) for count, end in enumerate(ends))
+    if not spread:
+        raise FailedCallError("all answers came at once: measure for longer")
+    return len(ends) * spread / rise
 
 
 def drain(connections: Sequence[Connection]) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PREFIX = "/echo/"
 
 
-class Echo(grpc.GenericRpcHandler):  # type: ignore[misc]
+class Echo(grpc.GenericRpcHandler):
     """Answers any method."""
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:

@@ -27,14 +27,14 @@ def show(samples: Samples, targets: Sequence[Held]) -> None:
 
 
 def _show_throughput(samples: Samples) -> None:
-    rows = []
+    rows: list[Sequence[str]] = []
     for kind in (*LENGTHS, MIX, EQUAL):
         for form in ("raw", *(form.name for form in FORMS)):
             arm = f"{form}/{kind}"
             if f"{arm}/tokens_per_second" in samples:
                 rows.append((kind, form, *_throughput_cells(samples, arm)))
-    heads = ("texts", "form", "tokens/s", "over raw", "texts/s", "p50 ms", "p99 ms")
-    heads += ("CPU us/text", "over engine", "load us/text")
+    heads = ["texts", "form", "tokens/s", "over raw", "texts/s", "p50 ms", "p99 ms"]
+    heads += ["CPU us/text", "over engine", "load us/text"]
     _table(
         "Saturated, closed loop (CPU: of server or engine; load: CPU of the generator)", heads, rows
     )
@@ -57,19 +57,19 @@ def _show_latency(samples: Samples) -> None:
     rows = [(name, _cell(samples, f"{arm}/p50", "{:.3f}", _MILLI)) for name, arm in singles.items()]
     _table("One 16-token text at a time", ("what", "p50 ms"), [row for row in rows if row[1]])
     figures = ("p50", "p95", "p99", "refused_p99", "sent_late_p99")
-    rows = []
+    loads = []
     for arm in (f"open/{level}" for level in LEVELS):
         if f"{arm}/p50" in samples:
             times = (_cell(samples, f"{arm}/{name}", "{:.2f}", _MILLI) for name in figures)
             shares = ("goodput_over_peak", "refused_share", "expired_share")
             parts = (_cell(samples, f"{arm}/{name}", "{:.3f}") for name in shares)
             offered = _cell(samples, f"{arm}/offered_per_second", "{:,.0f}")
-            rows.append((arm.removeprefix("open/"), offered, *times, *parts))
+            loads.append((arm.removeprefix("open/"), offered, *times, *parts))
     heads = ("% load", "calls/s", "p50 ms", "p95 ms", "p99 ms", "refused p99", "late p99")
     _table(
         "Open loop, single 16-token texts (latency from the moment a call was due)",
         (*heads, "good/peak", "refused", "expired"),
-        rows,
+        loads,
     )
 
 

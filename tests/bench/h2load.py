@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench.calls import ANNOTATE
-from tests.bench.closed import LEAD_SECONDS, FailedCallError, Tally
+from tests.bench.closed import LEAD_SECONDS, FailedCallError, Tally, fair_seconds
 from tests.bench.servers import address, counts
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tests.bench.processes import Started
     from tests.bench.wire import Request
 
+_LEAST_CALLS = 5
+_LONGER = 4
+"""Times the seconds in which too few calls came to an end."""
 _HEADERS = ("content-type: application/grpc", "te: trailers")
 
 
@@ -41,17 +44,19 @@ def press(server: Started, request: Request, form: Form, seconds: float) -> Tall
     server_cpu, own_cpu = server.cpu_seconds() - server_cpu, _children_cpu() - own_cpu
     ok, failed = (now - then for now, then in zip(counts(server), before, strict=True))
     # The ends of its warm-up and of its time cut calls short.
-    if ok < len(log) or failed > 2 * form.in_flight or len(log) < 2:
+    if ok < len(log) or failed > 2 * form.in_flight:
         raise FailedCallError(f"h2load saw {len(log)} calls, the server {ok}; {failed} failed")
-    ends = sorted(started + took for started, took in log)
-    calls = len(log) - 1
+    if len(log) < _LEAST_CALLS:
+        return press(server, request, form, _LONGER * seconds)
+    fair = fair_seconds([began + took for began, took in log])
+    share = fair / (LEAD_SECONDS + seconds)
     return Tally(
-        seconds=ends[-1] - ends[0],
-        texts=calls * request.texts,
-        tokens=calls * request.tokens,
+        seconds=fair,
+        texts=len(log) * request.texts,
+        tokens=len(log) * request.tokens,
         latencies=[took for _, took in log],
-        server_cpu=server_cpu * calls / ok,
-        generator_cpu=own_cpu * calls / ok,
+        server_cpu=server_cpu * share,
+        generator_cpu=own_cpu * share,
     )
 
 

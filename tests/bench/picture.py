@@ -28,13 +28,12 @@ def draw(samples: Samples, targets: Sequence[Held], file: Path) -> None:
     """Write the picture: what was not measured stays empty."""
     mpl.use("Agg")
     mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
-    figure, axes = plt.subplots(2, 3, figsize=(16, 9), layout="constrained")
-    _throughput(axes[0][0], samples)
-    _costs(axes[0][1], samples)
-    _latency(axes[0][2], samples)
-    _curves(axes[1][0], samples)
-    _over_raw(axes[1][1], samples)
-    _targets(axes[1][2], targets)
+    figure, axes = plt.subplots(2, 3, figsize=(17, 9), layout="constrained")
+    panels = (_throughput, _over_raw, _latency, _costs, _curves)
+    for axis, panel in zip(axes.flat, panels, strict=False):
+        panel(axis, samples)
+        axis.set_visible(axis.has_data())
+    _targets(axes.flat[-1], targets)
     figure.savefig(file, dpi=110)
     plt.close(figure)
 
@@ -48,13 +47,11 @@ def _throughput(axis: Any, samples: Samples) -> None:
 def _over_raw(axis: Any, samples: Samples) -> None:
     _bars(axis, samples, tuple(form.name for form in FORMS), "over_raw/{form}/{kind}")
     axis.set(title="Throughput over the raw engine's", xlabel="tokens in a text")
-    axis.axhline(1, color="black", linewidth=0.6)
 
 
 def _costs(axis: Any, samples: Samples) -> None:
     _bars(axis, samples, tuple(form.name for form in FORMS), "cpu_over_raw/{form}/{kind}")
     axis.set(title="Server CPU a text over engine CPU a text", xlabel="tokens in a text")
-    axis.axhline(1, color="black", linewidth=0.6)
 
 
 def _bars(
@@ -81,12 +78,15 @@ def _bars(
 
 def _latency(axis: Any, samples: Samples) -> None:
     levels = [level for level in LEVELS if f"open/{level}/p50" in samples]
+    if not levels:
+        return
     for quantile, colour in zip(("p50", "p95", "p99"), _COLOURS[2:], strict=True):
         values = [1e3 * samples[f"open/{level}/{quantile}"].median for level in levels]
         axis.plot(levels, values, marker="o", color=colour, label=quantile)
-    if levels:
-        axis.set_yscale("log")
-        axis.legend(frameon=False)
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:g}")
+    axis.legend(frameon=False)
     axis.set(title="Open loop, single 16-token texts", xlabel="% of capacity offered", ylabel="ms")
 
 

@@ -97,7 +97,7 @@ def _line_with(process: subprocess.Popen[str], ready: str) -> str:
     for line in process.stdout:
         if ready in line:
             return line
-    raise RuntimeError(f"{process.args} ended before it was ready")
+    raise RuntimeError(f"{process.args!r} ended before it was ready")
 
 
 def _family(pid: int) -> list[int]:

@@ -89,7 +89,7 @@ def take_turns(
     """
     samples = Samples()
     for number in range(0 if warm else 1, rounds + 1):
-        order = list(arms) if number % 2 else list(reversed(arms))
+        order = list(arms) if number % 2 else list(reversed(list(arms)))
         for name in order:
             figures = arms[name]()
             if number:

@@ -34,8 +34,9 @@ from tests.bench.servers import address, serving
 from tests.bench.texts import exact
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
+    from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceAsyncStub
     from tests.bench.processes import Started
 
 CANCELLED_SHARE = 0.3
@@ -133,13 +134,13 @@ async def _caller(
     while time.monotonic() < end:
         options = [("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(where, options=options) as channel:
-            stub = AnnotationServiceStub(channel)
+            stub: AnnotationServiceAsyncStub = AnnotationServiceStub(channel)
             for _ in range(rng.randint(20, 200)):
                 if time.monotonic() < end:
                     ended[await _call(stub, texts, rng)] += 1
 
 
-async def _call(stub: AnnotationServiceStub, texts: Sequence[str], rng: random.Random) -> str:
+async def _call(stub: AnnotationServiceAsyncStub, texts: Sequence[str], rng: random.Random) -> str:
     """One call in any form, by a caller who may lose patience: how it ended."""
     chosen = rng.choices(texts, k=rng.choice((1, 1, 1, 8, 32)))
     work = _stream(stub, chosen) if rng.random() < 0.2 else _unary(stub, chosen)
@@ -157,12 +158,12 @@ async def _call(stub: AnnotationServiceStub, texts: Sequence[str], rng: random.R
     return "OK"
 
 
-async def _unary(stub: AnnotationServiceStub, texts: Sequence[str]) -> None:
+async def _unary(stub: AnnotationServiceAsyncStub, texts: Sequence[str]) -> None:
     documents = [Document(text=text) for text in texts]
     await stub.Annotate(AnnotateRequest(documents=documents, tasks=["*"]))
 
 
-async def _stream(stub: AnnotationServiceStub, texts: Sequence[str]) -> None:
+async def _stream(stub: AnnotationServiceAsyncStub, texts: Sequence[str]) -> None:
     async def messages() -> AsyncIterator[AnnotateStreamRequest]:
         for number, text in enumerate(texts):
             item = StreamItem(id=str(number), document=Document(text=text))
@@ -174,8 +175,8 @@ async def _stream(stub: AnnotationServiceStub, texts: Sequence[str]) -> None:
 
 
 async def _answers(
-    stub: AnnotationServiceStub, messages: AsyncIterator[AnnotateStreamRequest]
-) -> AsyncIterator[object]:
+    stub: AnnotationServiceAsyncStub, messages: AsyncIterator[AnnotateStreamRequest]
+) -> AsyncGenerator[object, None]:
     call = stub.AnnotateStream(messages)
     try:
         async for answer in call:
