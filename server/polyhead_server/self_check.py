@@ -17,9 +17,10 @@ from polyhead_server.errors import BundleError, NoWordsError, StartError
 from polyhead_server.packing import Packed, pack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from polyhead_server.encoding import DocumentEncoder
+    from polyhead_server.encoding import DocumentEncoder, IntArray
     from polyhead_server.engine import Engine, Hidden
     from polyhead_server.model import Model
 
@@ -148,7 +149,7 @@ def read_reference(file: Path, width: int) -> Reference:
     placed = bool(starts) and starts[0] == 0 and all(0 <= row < used for row in starts)
     if not even or not placed or vectors.shape != (used, width) or used > len(columns[0]):
         raise BundleError(f"{file.name} does not fit the encoder")
-    return Reference(Packed(*columns, starts, used), vectors, tolerance)
+    return Reference(_packed(columns, starts, used), vectors, tolerance)
 
 
 def _reference(model: Model) -> Reference | None:
@@ -163,7 +164,12 @@ def _reference(model: Model) -> Reference | None:
 def _first(batch: Packed, rows: int) -> Packed:
     """The batch's first window as a batch of its own, not filled up."""
     columns = (batch.ids, batch.positions, batch.segments, batch.shapes)
-    return Packed(*(np.ascontiguousarray(column[:rows]) for column in columns), (0,), rows)
+    return _packed([np.ascontiguousarray(column[:rows]) for column in columns], (0,), rows)
+
+
+def _packed(columns: Sequence[IntArray], starts: tuple[int, ...], used: int) -> Packed:
+    ids, positions, segments, shapes = columns
+    return Packed(ids, positions, segments, shapes, starts, used)
 
 
 def _distance(ours: Hidden, theirs: Hidden) -> float:
