@@ -102,8 +102,8 @@ class Cache:
         self._bytes = 0
 
     @property
-    def bytes(self) -> int:
-        """Memory that it takes, rather more than less."""
+    def size(self) -> int:
+        """Bytes of memory that it takes, rather more than less."""
         return self._bytes
 
     def __len__(self) -> int:

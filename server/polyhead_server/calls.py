@@ -317,7 +317,7 @@ class Call:
         if self._calls.access_log:
             log_call(self._method.name, code, seconds, work, self._caller())
         if self._calls.tracing is not None and self._trace is not None:
-            notes = {
+            notes: dict[str, str | int] = {
                 "polyhead.request_id": self.request_id,
                 "polyhead.documents": work.documents,
                 "polyhead.chars": work.chars,

@@ -15,11 +15,12 @@ from polyhead_server.wire_errors import status_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from polyhead_server.annotator import Annotated, Annotation, Timings
+    from polyhead_server.annotator import Annotated, Annotation
     from polyhead_server.bundle import Bundle, HeadSpec
     from polyhead_server.checks import Limits
     from polyhead_server.encoding import Document, Source
     from polyhead_server.heads import HeadOutput
+    from polyhead_server.timings import Timings
 
 _UNITS = {
     document_pb2.OFFSET_UNIT_UNSPECIFIED: Unit.CODE_POINT,

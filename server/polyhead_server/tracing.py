@@ -21,7 +21,7 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, TraceIdRatioBased
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     SpanContext,
@@ -121,7 +121,8 @@ class Tracing:
         known = parent is not None and parent.is_valid
         trace_id = parent.trace_id if parent and known else self._ids.generate_trace_id()
         decision = self._sampler.should_sample(around, trace_id, name, SpanKind.SERVER)
-        flags = TraceFlags(TraceFlags.SAMPLED if decision.decision.is_sampled() else 0)
+        sampled = decision.decision is Decision.RECORD_AND_SAMPLE
+        flags = TraceFlags(TraceFlags.SAMPLED if sampled else 0)
         context = SpanContext(
             trace_id,
             self._ids.generate_span_id(),

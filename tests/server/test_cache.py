@@ -101,7 +101,7 @@ def size(number, tasks):
     """Bytes that a document's results take alone."""
     alone = cache()
     alone.keep(b"", outputs(number + 1, *tasks))
-    return alone.bytes
+    return alone.size
 
 
 @given(Steps, st.integers(500, 9_000))
@@ -123,7 +123,7 @@ def test_least_recently_used_goes_first(steps, most):
         while (total := sum(size(*entry) for entry in model.items())) > most:
             model.popitem(last=False)
         assert [key[0] for key in kept._entries] == list(model)
-        assert kept.bytes == total <= most
+        assert kept.size == total <= most
 
 
 def test_too_large_is_not_kept():
@@ -149,7 +149,7 @@ def test_memory_is_counted(words):
         held = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    assert held <= kept.bytes <= 2 * held
+    assert held <= kept.size <= 2 * held
 
 
 TEXTS = ["the fans", "the Fans", "the fans in", "fans the", "the word " * 40, "the word " * 41]

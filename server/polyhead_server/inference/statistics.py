@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from polyhead_server.annotator import Timings
+    from polyhead_server.timings import Timings
 
     Record = Callable[[int, Timings, float], None]
 
