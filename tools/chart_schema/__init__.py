@@ -1,0 +1,1 @@
+"""Makes the Helm chart's values.schema.json: `make chart-schema`."""
