@@ -71,6 +71,8 @@ class Bench:
     deadline: float = 0.1
     """Seconds within which answers to open-loop calls are of use."""
     with_h2load: bool = True
+    flags: tuple[str, ...] = ()
+    """Of every server, beside the defaults."""
     notes: dict[str, str] = field(default_factory=dict)
     """What a reader should know about how figures came about."""
 
@@ -95,7 +97,7 @@ class Bench:
 
     @cached_property
     def server(self) -> Started:
-        """A server with its default settings."""
+        """The server that is measured."""
         return self.serve()
 
     @cached_property
@@ -105,16 +107,20 @@ class Bench:
 
     @cached_property
     def raw(self) -> RawEngine:
-        """The raw engine; for each kind of texts in the layout that suits it best."""
-        raw = self.stack.enter_context(raw_engine(self.path, self.corpora))
-        for kind in self.corpora:
-            self.notes[f"raw/{kind}"] = raw.choose(kind)
-            print(f"raw engine, {kind}: {self.notes[f'raw/{kind}']}", file=sys.stderr, flush=True)
-        return raw
+        """The raw engine."""
+        return self.stack.enter_context(raw_engine(self.path, self.corpora))
+
+    def press_raw(self, kind: str) -> dict[str, float]:
+        """Keep the raw engine busy with texts of a kind, in the layout that suits them best."""
+        name = f"raw/{kind}"
+        if name not in self.notes:
+            self.notes[name] = self.raw.choose(kind)
+            print(f"raw engine, {kind}: {self.notes[name]}", file=sys.stderr, flush=True)
+        return self.raw.press(kind, self.patience.seconds)
 
     def serve(self, *flags: str, bundle: Path | None = None) -> Started:
         """Start another server, which lives as long as the bench."""
-        return self.stack.enter_context(serving(bundle or self.path, *flags))
+        return self.stack.enter_context(serving(bundle or self.path, *self.flags, *flags))
 
     def press(self, form: Form, kind: str) -> dict[str, float]:
         """Saturate the server with texts of a kind.

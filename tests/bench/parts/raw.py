@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def measure(bench: Bench) -> Samples:
     """Throughput of every kind of texts, and the time of one text by itself."""
     seconds = bench.patience.seconds
-    arms = {f"raw/{kind}": partial(bench.raw.press, kind, seconds) for kind in bench.corpora}
+    arms = {f"raw/{kind}": partial(bench.press_raw, kind) for kind in bench.corpora}
     arms |= {
         f"raw_one/{kind}": partial(bench.raw.one_by_one, kind, seconds / 2)
         for kind in bench.corpora

@@ -19,7 +19,7 @@ def measure(bench: Bench) -> Samples:
     """Start servers one behind the other."""
 
     def start() -> dict[str, float]:
-        with serving(bench.path) as server:
+        with serving(bench.path, *bench.flags) as server:
             ready = server.usage()
             for form in (SINGLE, BATCH):
                 bench.press_with(server, form, MIX, bench.tasks)

@@ -21,7 +21,7 @@ def measure(bench: Bench) -> Samples:
     """Every form with every kind of texts, in turns with the raw engine."""
     arms: dict[str, Callable[[], dict[str, float]]] = {}
     for kind in (*LENGTHS, MIX, EQUAL):
-        arms[f"raw/{kind}"] = partial(bench.raw.press, kind, bench.patience.seconds)
+        arms[f"raw/{kind}"] = partial(bench.press_raw, kind)
         for form in forms(kind):
             arms[f"{form.name}/{kind}"] = partial(bench.press, form, kind)
     samples = take_turns("throughput", arms, bench.patience.rounds)
