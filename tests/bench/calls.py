@@ -13,10 +13,10 @@ from polyhead.v1.annotation_service_pb2 import (
 )
 from polyhead.v1.document_pb2 import Document
 from tests.bench.echo import PREFIX
+from tests.bench.streaming import StreamConnection
 from tests.bench.wire import (
     Connection,
     Request,
-    StreamConnection,
     grpc_headers,
     json_headers,
     message,

@@ -12,29 +12,22 @@ import struct
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from tests.bench.hpack import OK, post_block, status_of
 
-OK = "0"
-"""Status of a call that went well: gRPC's; the HTTP status 200 is told as this too."""
+__all__ = ["OK", "Connection", "Reply", "Request", "grpc_headers", "json_headers", "message"]
+
 BROKEN = "broken"
 """Status of a call that ended without one."""
 
-_DATA, _HEADERS, _RESET, _SETTINGS, _PING, _GOAWAY, _WINDOW = 0, 1, 3, 4, 6, 7, 8
+_DATA, HEADERS, _RESET, _SETTINGS, _PING, _GOAWAY, _WINDOW = 0, 1, 3, 4, 6, 7, 8
 _END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
 _HEADER_TABLE_SIZE, _ENABLE_PUSH, _INITIAL_WINDOW = 1, 2, 4
 _WIDEST = 2**31 - 1
 _DEFAULT_WINDOW = 65_535
 _MOST_FRAME = 16_384
 _FRAME_HEAD = 9
-_MESSAGE_HEAD = 5
 _RECEIVE_BYTES = 1 << 20
-_METHOD_POST, _SCHEME_HTTP, _STATUS_200 = 0x83, 0x86, 0x88
-"""Indices of HPACK's static table, as they go over the wire."""
-_OTHER_STATUSES = (*range(0x89, 0x8F), 0x08, 0x18, 0x48)
-_TABLE_OFF = 0x20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +57,8 @@ class Reply:
         return self.ended - self.began
 
 
-class _Open:
-    """A call under way."""
+class Open:
+    """A call under way: for connections only."""
 
     __slots__ = ("began", "credit", "pieces", "request", "size", "status")
 
@@ -86,7 +79,7 @@ class Connection:
         self._socket = socket.create_connection((host, int(port)), timeout=30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._next = 1
-        self._open: dict[int, _Open] = {}
+        self._open: dict[int, Open] = {}
         self._held: deque[tuple[int, memoryview, bool]] = deque()
         self._room = self._first_room = _DEFAULT_WINDOW
         self._rest = b""
@@ -115,8 +108,8 @@ class Connection:
         """Begin a call and send no message yet: its stream."""
         stream = self._next
         self._next += 2
-        self._open[stream] = _Open(request, began)
-        self._out += _frame(_HEADERS, _END_HEADERS, stream, request.headers)
+        self._open[stream] = Open(request, began)
+        self._out += _frame(HEADERS, _END_HEADERS, stream, request.headers)
         return stream
 
     def send(self, stream: int, body: bytes, *, last: bool) -> None:
@@ -160,7 +153,7 @@ class Connection:
     def _take(
         self, kind: int, flags: int, stream: int, payload: bytes, now: float, replies: list[Reply]
     ) -> None:
-        if kind in (_DATA, _HEADERS):
+        if kind in (_DATA, HEADERS):
             call = self._open.get(stream)
             if call is not None:
                 self._take_part(kind, call, payload, now, replies)
@@ -174,10 +167,10 @@ class Connection:
             self._answer(kind, payload)
 
     def _take_part(
-        self, kind: int, call: _Open, payload: bytes, now: float, replies: list[Reply]
+        self, kind: int, call: Open, payload: bytes, now: float, replies: list[Reply]
     ) -> None:
-        if kind == _HEADERS:
-            call.status = _status(payload) or call.status
+        if kind == HEADERS:
+            call.status = status_of(payload) or call.status
         else:
             call.size += len(payload)
 
@@ -226,58 +219,18 @@ class Connection:
                 self._held.popleft()
 
 
-class StreamConnection(Connection):
-    """One connection with one call of many messages: `start` sends a message of it.
-
-    Messages are answered in the order in which the work is done; here they are taken to come in the
-    order of asking, which is right on the whole where requests are alike.
-    """
-
-    def __init__(self, address: str) -> None:
-        super().__init__(address)
-        self._stream = 0
-        self._asked: deque[tuple[Request, float]] = deque()
-
-    @property
-    def under_way(self) -> int:
-        """Messages without their answer."""
-        return len(self._asked)
-
-    def start(self, request: Request, began: float) -> None:
-        """Send a message, and begin the call with the first."""
-        if not self._stream:
-            self._stream = self.open(request, began)
-        self._asked.append((request, began))
-        self.send(self._stream, request.body, last=False)
-
-    def _take_part(
-        self, kind: int, call: _Open, payload: bytes, now: float, replies: list[Reply]
-    ) -> None:
-        super()._take_part(kind, call, payload, now, replies)
-        if kind == _HEADERS:
-            return
-        pieces = call.pieces
-        pieces += payload
-        while len(pieces) >= _MESSAGE_HEAD:
-            end = _MESSAGE_HEAD + int.from_bytes(pieces[1:_MESSAGE_HEAD])
-            if len(pieces) < end:
-                return
-            del pieces[:end]
-            request, began = self._asked.popleft()
-            replies.append(Reply(request, began, now, OK, end))
-
-
 def grpc_headers(path: str, address: str, timeout: float | None = None) -> bytes:
     """The header block of a gRPC call, with a deadline so many seconds away if one is given."""
-    more = {"te": "trailers"}
+    more = {"content-type": "application/grpc", "te": "trailers"}
     if timeout is not None:
         more["grpc-timeout"] = f"{round(timeout * 1e3)}m"
-    return _block(path, address, "application/grpc", more)
+    return post_block(path, address, more)
 
 
 def json_headers(path: str, address: str, length: int) -> bytes:
     """The header block of a POST of JSON."""
-    return _block(path, address, "application/json", {"content-length": str(length)})
+    more = {"content-type": "application/json", "content-length": str(length)}
+    return post_block(path, address, more)
 
 
 def message(body: bytes) -> bytes:
@@ -285,31 +238,6 @@ def message(body: bytes) -> bytes:
     return struct.pack("!xI", len(body)) + body
 
 
-def _block(path: str, address: str, content_type: str, more: Mapping[str, str]) -> bytes:
-    names = {":path": path, ":authority": address, "content-type": content_type, **more}
-    return bytes((_METHOD_POST, _SCHEME_HTTP)) + b"".join(
-        b"\x00" + _text(name) + _text(value) for name, value in names.items()
-    )
-
-
-def _text(value: str) -> bytes:
-    if len(value) >= 127:
-        raise ValueError(f"{value} is too long")
-    return bytes((len(value),)) + value.encode()
-
-
 def _frame(kind: int, flags: int, stream: int, payload: bytes | memoryview) -> bytes:
     size = len(payload)
     return struct.pack("!BHBBI", size >> 16, size & 0xFFFF, kind, flags, stream) + payload
-
-
-def _status(block: bytes) -> str:
-    """The call's status that a header block tells; empty where it tells none."""
-    at = block.find(b"grpc-status")
-    if at >= 0:
-        at += len(b"grpc-status")
-        return block[at + 1 : at + 1 + (block[at] & 0x7F)].decode()
-    first = block[1] if block[0] == _TABLE_OFF and len(block) > 1 else block[0]
-    if first == _STATUS_200:
-        return "" if b"application/grpc" in block else OK
-    return f"HTTP, {first:#x}" if first in _OTHER_STATUSES else ""
