@@ -224,16 +224,13 @@ class Call:
             raise UnauthenticatedError("a valid bearer token is needed")
         self._let_in = True
 
-    async def send_id(self) -> None:
-        """Send the request id of a call whose answer is there.
+    def send_id(self) -> None:
+        """Send the request id of a single call, behind its answer.
 
-        To a gateway it goes behind the answer: as long as nothing came back, that can try the call
-        elsewhere.
+        Ahead of the answer it would cost a write of its own; and as long as nothing came back, a
+        gateway can try the call elsewhere.
         """
-        if PROXY_HEADER in self._metadata:
-            self._context.set_trailing_metadata(((REQUEST_ID_HEADER, self.request_id),))
-        else:
-            await self._send_first()
+        self._context.set_trailing_metadata(((REQUEST_ID_HEADER, self.request_id),))
 
     async def _send_first(self) -> None:
         self._sent_id = True

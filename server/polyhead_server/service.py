@@ -58,7 +58,7 @@ class AnnotationService:
                 annotated.size, lambda: convert.annotate_response(annotated, unit)
             )
             call.sent()
-            await call.send_id()
+            call.send_id()
             return response
         await refuse(context)
         return None
@@ -79,7 +79,7 @@ class AnnotationService:
             call.let_in()
             received.sound()
             call.sent()
-            await call.send_id()
+            call.send_id()
             return convert.tasks_response(self._annotator.bundle, self._annotator.limits)
         await refuse(context)
         return None

@@ -154,7 +154,7 @@ def test_bad_request_ids_are_replaced(stub, given):
     _, call = stub.Annotate.with_call(
         request(text("hello")), metadata=(("x-request-id", given),), timeout=PATIENCE
     )
-    sent = dict(call.initial_metadata())["x-request-id"]
+    sent = dict(call.trailing_metadata())["x-request-id"]
     assert sent != given
     assert len(sent) == 32
 

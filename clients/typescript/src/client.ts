@@ -29,6 +29,7 @@ export interface Attempt {
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
   readonly onHeader: (headers: Headers) => void;
+  readonly onTrailer: (trailers: Headers) => void;
 }
 
 /** The calls that need no stream of requests, which browsers do not have. */
@@ -85,11 +86,12 @@ export class UnaryClient implements PolyheadClient {
     const onHeader = (received: Headers) => {
       requestId = received.get(REQUEST_ID_HEADER) ?? requestId;
     };
+    const named = { onHeader, onTrailer: onHeader }; // a gateway names it ahead, a server behind
     const signal = options.signal === undefined ? {} : { signal: options.signal };
     const bounds = { timeoutMs, signal: options.signal, requestId };
     const answer = await this.retries.run(bounds, async (leftMs) => {
       const headers = await headersOf(this.options, options);
-      return attempt({ ...signal, headers, timeoutMs: leftMs, onHeader });
+      return attempt({ ...signal, headers, timeoutMs: leftMs, ...named });
     });
     return [answer, requestId];
   }

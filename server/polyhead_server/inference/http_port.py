@@ -136,7 +136,7 @@ class HttpPort:
             response = None
             with self._calls.open(wire, method) as call:
                 call.received()
-                await call.send_id()
+                call.send_id()
                 if name not in OPEN_METHODS:
                     call.let_in()
                 response = await answer(request, call)

@@ -146,7 +146,7 @@ class InferenceService:
                     call.let_in()
                 response = await answer(received.sound(), call)
                 call.sent()
-                await call.send_id()
+                call.send_id()
                 return response
             await refuse(context)
             return None

@@ -404,8 +404,8 @@ export const PrioritySchema: GenEnum<Priority> = /*@__PURE__*/
  * with RESOURCE_EXHAUSTED when the queue is full, or so long that the request's deadline would pass;
  * RequestInfo, with the request id, on every error.
  * A caller may name its request in the metadata key "x-request-id" (at most 128 visible ASCII
- * characters); the server names it otherwise, and sends the id back in the initial metadata, or, of
- * a single call that fails, in the trailing metadata.
+ * characters); the server names it otherwise, and sends the id back in the trailing metadata of a
+ * single call, in the initial metadata of a stream.
  *
  * @generated from service polyhead.v1.AnnotationService
  */
