@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -85,6 +86,19 @@ def test_drained_worker_is_replaced(served):
     eventually(lambda: served.metric("polyhead_workers") == 2)
 
 
+def test_no_files_left(served):
+    """Where the system gives no new process, the others go on, and it is tried again."""
+    supervisor, limit = served.process.pid, resource.RLIMIT_NOFILE
+    before = resource.prlimit(supervisor, limit, (3, resource.getrlimit(limit)[1]))
+    os.kill(min(served.pids().values()), signal.SIGKILL)
+    eventually(
+        lambda: any(event.get("how", "").startswith("not started") for event in served.events())
+    )
+    assert served.call().annotations
+    resource.prlimit(supervisor, limit, before)
+    eventually(lambda: served.metric("polyhead_workers") == 2)
+
+
 def test_drain_under_load(served):
     """SIGTERM lets all workers finish what is under way; status 0, and the port is given up."""
     many = [doc.Document(text="the fans in the word")] * 1_000
@@ -103,7 +117,7 @@ def test_drain_under_load(served):
 
 
 def test_damaged_bundle(tiny_bundle, tmp_path):
-    """What no worker can serve is told as by one process: one line, status 2, nothing else."""
+    """What no worker can serve is told as by one process: one line, status 2."""
     damaged = tmp_path / "damaged"
     shutil.copytree(tiny_bundle, damaged)
     with (damaged / "encoder.bin").open("r+b") as file:
@@ -111,7 +125,8 @@ def test_damaged_bundle(tiny_bundle, tmp_path):
     run = run_to_end(damaged)
     assert run.returncode == 2
     assert run.stdout == ""
-    told = [line for line in run.stderr.splitlines() if not line.startswith("{")]
+    assert "Traceback" not in run.stderr
+    told = [line for line in run.stderr.splitlines() if line.startswith("polyhead-server:")]
     assert told == [
         f"polyhead-server: {damaged}: encoder.bin is damaged: its sha256 is not the manifest's"
     ]

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import signal
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,7 +21,7 @@ from polyhead_server.workers.totals import Totals
 from polyhead_server.workers.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from prometheus_client.metrics_core import Metric
 
@@ -38,6 +38,19 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _SAMPLE_SECONDS = 1.0
 """Time between two looks at the workers' metrics: what a killed one counted since is lost."""
 _ANSWER_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """How a worker fared."""
+
+    served: bool
+    """Whether it was ever ready."""
+    drained: bool
+    """Whether it finished what it had begun."""
+    end: str
+    problems: Sequence[str] = ()
+    """Why it could not start, where it knew."""
 
 
 async def supervise(settings: Settings, announce: Callable[[Ready], object]) -> bool:
@@ -115,24 +128,27 @@ class Supervisor:
         short_lives = 0
         while True:
             start = self._loop.time()
-            worker, status = await self._live(index)
+            life = await self._live(index)
             if self._stop.is_set():
-                return status == 0 or worker.ready is None
+                return life.drained
             lived = self._loop.time() - start
-            steady = worker.ready is not None and lived >= _STEADY_SECONDS
-            short_lives = 0 if steady else short_lives + 1
-            _log.warning("worker_ended", worker=index, pid=worker.pid, how=_how(status))
-            self._hope(worker, status, short_lives)
+            short_lives = 0 if life.served and lived >= _STEADY_SECONDS else short_lives + 1
+            _log.warning("worker_ended", worker=index, how="; ".join((life.end, *life.problems)))
+            self._hope(life, short_lives)
             await self._pause(short_lives)
             if self._stop.is_set():
                 return True
             self._totals.restarts.inc()
 
-    async def _live(self, index: int) -> tuple[Worker, int]:
-        """One worker from start to end, and its status."""
+    async def _live(self, index: int) -> _Life:
+        """One worker from start to end."""
         threads = self._settings.threads or self._threads[index]
         settings = replace(self._settings, threads=threads, metrics_port=-1)
-        worker = self._workers[index] = await Worker.start(index, settings)
+        try:
+            worker = self._workers[index] = await Worker.start(index, settings)
+        except OSError as error:  # no memory, processes or files left: others may end soon
+            return _Life(served=False, drained=True, end=f"not started: {error.strerror}")
+        _log.info("worker_started", worker=index, pid=worker.pid)
         if self._stop.is_set():
             worker.drain()
         if await worker.started():
@@ -142,7 +158,8 @@ class Supervisor:
         del self._workers[index]
         self._totals.keep(worker.last)
         self._count()
-        return worker, status
+        served = worker.ready is not None
+        return _Life(served, status == 0 or not served, _how(status), worker.problems)
 
     def _count(self) -> None:
         ready = [worker.ready for worker in self._workers.values() if worker.ready is not None]
@@ -154,17 +171,15 @@ class Supervisor:
         self._announce(replace(ready[0], metrics=url))
         self._announce = None
 
-    def _hope(self, worker: Worker, status: int, short_lives: int) -> None:
+    def _hope(self, life: _Life, short_lives: int) -> None:
         """Raise StartError where another start would not help either."""
-        if worker.problems:
-            _log.error("worker_failed", worker=worker.index, problems=worker.problems)
         others = any(other.ready for other in self._workers.values())
-        if worker.ready is not None or others:
+        if life.served or others:
             return
-        if worker.problems and (self._announce is not None or short_lives >= _ATTEMPTS):
-            raise StartError("\n".join(worker.problems))
+        if life.problems and (self._announce is not None or short_lives >= _ATTEMPTS):
+            raise StartError("\n".join(life.problems))
         if short_lives >= _ATTEMPTS:
-            raise StartError(f"workers do not start: the last of {short_lives} {_how(status)}")
+            raise StartError(f"workers do not start: the last of {short_lives} {life.end}")
 
     async def _pause(self, short_lives: int) -> None:
         if short_lives < 2:  # noqa: PLR2004 - the first short life is no pattern

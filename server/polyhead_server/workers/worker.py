@@ -52,9 +52,14 @@ class Worker:
 
     @classmethod
     async def start(cls, index: int, settings: Settings) -> Self:
-        """Start a process that serves with these settings."""
+        """Start a process that serves with these settings.
+
+        Raises:
+            OSError: the system gives no further process or file.
+        """
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, contextlib.ExitStack() as unless_started:
+            unless_started.enter_context(ours)
             process = await asyncio.create_subprocess_exec(
                 # -P: what lies in the working directory must not stand in for a module.
                 *(sys.executable, "-P", "-m", _MODULE, str(theirs.fileno())),
@@ -62,6 +67,7 @@ class Worker:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
             )
+            unless_started.pop_all()
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_LONGEST_LINE)
         orders = {"worker": index, "settings": options.SERVE.flags(settings)}
         writer.write(json.dumps(orders).encode() + b"\n")
