@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from tests.bench.bench import LENGTHS, MIX
 from tests.bench.calls import FORMS
@@ -85,7 +86,8 @@ def _latency(axis: Any, samples: Samples) -> None:
         axis.plot(levels, values, marker="o", color=colour, label=quantile)
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter("{x:g}")
-    axis.yaxis.set_minor_formatter("{x:g}")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_minor_formatter(NullFormatter())
     axis.legend(frameon=False)
     axis.set(title="Open loop, single 16-token texts", xlabel="% of capacity offered", ylabel="ms")
 
@@ -97,6 +99,7 @@ def _curves(axis: Any, samples: Samples) -> None:
             points, [one / max(values) for one in values], marker="o", color=colour, label=curve
         )
         axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter("{x:g}")
         axis.legend(frameon=False)
     axis.set(title="Doubling: texts/s over the curve's highest", xlabel="number of")
     axis.set_ylim(0, 1.05)
