@@ -8,6 +8,7 @@ SERVE_VENV := .venv
 DEV_VENV := .venv-dev
 TRITON_VENV := build/tritonclient-venv
 NODE_VENV := build/node-venv
+PEERS := pipelines litserve mlserver ray
 TYPESCRIPT := clients/typescript
 WITH_NODE := PATH="$(CURDIR)/$(NODE_VENV)/bin:$(CURDIR)/$(DEV_VENV)/bin:$$PATH"
 PROJECTS := clients/python/pyproject.toml server/pyproject.toml training/pyproject.toml
@@ -22,7 +23,7 @@ GATEWAY_ARGS = --inference 127.0.0.1:50080 --live-metrics 127.0.0.1:9464
 SDK_PACKAGES := chromium protobuf-compiler protobuf-compiler-grpc-java-plugin \
   protoc-gen-go protoc-gen-go-grpc
 
-.PHONY: help serve gateway test deploy-test image-check chart-schema sdk-test lint bench soak encoder protos sdk-protos release-protos \
+.PHONY: help serve gateway test deploy-test image-check chart-schema sdk-test lint bench bench-peers soak encoder protos sdk-protos release-protos \
   install install-dev sdk-packages tritonclient clean
 
 help: ## List the commands
@@ -66,6 +67,16 @@ build/encoder/model.safetensors: | $(DEV_VENV)/.installed
 
 bench: $(DEV_VENV)/.bench ## Measure server against raw engine: tables, build/bench.json and bench.png (flags: ARGS="--parts latency")
 	$(DEV_VENV)/bin/python -m tests.bench $(ARGS)
+
+bench-peers: $(DEV_VENV)/.bench $(PEERS:%=build/peers/%/.installed) ## Measure the server beside its peers, each in an environment of its own: build/bench-peers.json (flags: ARGS="--peers ray --run RUN")
+	$(DEV_VENV)/bin/python -m tests.bench.peers $(ARGS)
+
+build/peers/%/.installed: tests/bench/peers/%.txt
+	@echo "installing the peer $* into build/peers/$* ..."
+	@mkdir -p build/peers
+	@tools/venv.sh build/peers/$*
+	@build/peers/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 soak: install-dev ## Load a server for 10 minutes with callers that give up: nothing may grow (flags: ARGS="--minutes 60")
 	$(DEV_VENV)/bin/python -m tests.bench.soak $(ARGS)
