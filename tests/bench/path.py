@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from threadpoolctl import threadpool_limits
 
 from polyhead.v1.annotation_service_pb2 import AnnotateRequest
+from polyhead.v1.document_pb2 import Document
 from polyhead_server import convert
 from polyhead_server.annotator import Annotated, Annotation, Annotator, Timings
 from polyhead_server.batcher import Batcher
@@ -34,7 +35,6 @@ from polyhead_server.reading import Reader
 from polyhead_server.received import Decoder
 from polyhead_server.service import AnnotationService
 from polyhead_server.settings import DEFAULT_BUNDLE
-from tests.bench.load import Call, prepare
 from tests.bench.texts import Corpus, exact, news
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.path", description=__doc__)
     parser.add_argument("--bundle", type=Path, default=DEFAULT_BUNDLE)
     parser.add_argument("--news", type=Path, help="JSONL.gz with news texts (default: made up)")
-    parser.add_argument("--texts", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--texts", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     threadpool_limits(1, user_api="blas")
     model = Model.load(options.bundle, threads=1)
@@ -120,22 +120,32 @@ def main() -> None:
 
 def _costs(model: Model, engine: TimedEngine, corpus: Corpus, size: int) -> Costs:
     """Seconds a text by stage."""
-    calls = prepare(corpus, size, ["*"])
+    calls = _calls(corpus.texts, size)
     costs: Costs = defaultdict(float)
     decode = Decoder(AnnotateRequest)
     received, costs["read"] = _timed(lambda: [_read(decode, call) for call in calls])
     found, costs["text"] = _timed(lambda: [_text(model, sources) for sources in received])
     _encode(model, engine, corpus, costs)
-    whole = asyncio.run(_whole(model, engine, calls))
+    whole = asyncio.run(_whole(model, engine, calls, IN_FLIGHT[size]))
     answers = _answers(model, found)
     _, costs["answer"] = _timed(
         lambda: [convert.annotate_response(a, Unit.CODE_POINT).SerializeToString() for a in answers]
     )
-    texts = sum(call.texts for call in calls)
+    texts = len(corpus.texts)
     for stage in ("read", "text", "answer"):
         costs[stage] /= texts
     costs["call"] = whole / texts - sum(costs[s] for s in ("read", "text", "heads", "answer"))
     return costs
+
+
+def _calls(texts: Sequence[str], size: int) -> list[bytes]:
+    groups = [texts[at : at + size] for at in range(0, len(texts), size)]
+    return [
+        AnnotateRequest(
+            documents=[Document(text=text) for text in group], tasks=["*"]
+        ).SerializeToString()
+        for group in groups
+    ]
 
 
 def _timed(function: Callable[[], T]) -> tuple[T, float]:
@@ -143,8 +153,8 @@ def _timed(function: Callable[[], T]) -> tuple[T, float]:
     return function(), time.thread_time() - start
 
 
-def _read(decode: Decoder[AnnotateRequest], call: Call) -> list[Any]:
-    return [convert.source_of(document) for document in decode(call.body).sound().documents]
+def _read(decode: Decoder[AnnotateRequest], call: bytes) -> list[Any]:
+    return [convert.source_of(document) for document in decode(call).sound().documents]
 
 
 def _text(model: Model, sources: Sequence[Any]) -> list[Any]:
@@ -183,7 +193,9 @@ def _answers(model: Model, found: Sequence[Sequence[Any]]) -> list[Annotated]:
     return answers
 
 
-async def _whole(model: Model, engine: TimedEngine, calls: Sequence[Call]) -> float:
+async def _whole(
+    model: Model, engine: TimedEngine, calls: Sequence[bytes], in_flight: int
+) -> float:
     """Processor time of all calls without the engine's."""
     metrics = Metrics()
     async with Batcher(model.encode, observer=metrics) as batcher:
@@ -194,12 +206,12 @@ async def _whole(model: Model, engine: TimedEngine, calls: Sequence[Call]) -> fl
 
         async def caller() -> None:
             for call in supply:
-                response = await service.annotate(decode(call.body), MemoryContext())
+                response = await service.annotate(decode(call), MemoryContext())
                 response.SerializeToString()
 
         engine.seconds = 0.0
         start = time.process_time()
-        await asyncio.gather(*(caller() for _ in range(IN_FLIGHT[calls[0].texts])))
+        await asyncio.gather(*(caller() for _ in range(in_flight)))
         spent = time.process_time() - start - engine.seconds
         annotator.close()
     return spent
