@@ -155,7 +155,9 @@ class Batcher(Generic[Item, Output]):
         self._admit(call, items, patient=patient)
         timer = None if math.isinf(deadline) else self._loop.call_at(deadline, self._expire, call)
         try:
-            return await call.reply
+            answer = await call.reply
+            self._forecast.learn_call(call, time.monotonic() - call.entered)
+            return answer
         except asyncio.CancelledError:
             self._observer.cancelled()
             raise
@@ -214,10 +216,10 @@ class Batcher(Generic[Item, Output]):
             bounds.age_limit,
             lambda tokens: self._cost.price(tokens, bounds.batch_tokens),
         )
-        return Waiting(lanes, self._batch_tokens, engines)
+        return Waiting(lanes, self._budget, engines)
 
-    def _batch_tokens(self) -> int:
-        return self._forecast.batch_tokens()
+    def _budget(self) -> tuple[int, float]:
+        return self._forecast.batch()
 
     def _call(self, items: Sequence[Item], deadline: float, priority: Priority) -> Call[Output]:
         return Call(
@@ -239,19 +241,22 @@ class Batcher(Generic[Item, Output]):
         if patient and (line or not self._has_bulk_room(call)):
             line[call] = items
         else:
-            self._refuse_unfit(call.tokens, call.priority, math.inf if patient else call.deadline)
+            deadline = math.inf if patient else call.deadline
+            call.expected = self._refuse_unfit(call.tokens, call.priority, deadline)
             self._waiting.add(call, items)
         self._calls.add(call)
         self._idle.clear()
 
-    def _refuse_unfit(self, tokens: int, priority: Priority, deadline: float) -> None:
+    def _refuse_unfit(self, tokens: int, priority: Priority, deadline: float) -> float:
+        """Raise where a call has no room or no hope; else give what it is expected to take."""
         if not self._has_room(tokens, priority):
             self._observer.shed("queue_full")
             raise QueueFullError(self._forecast.retry_seconds(tokens, priority))
-        late = self._forecast.late_seconds(tokens, priority, deadline)
+        seconds, late = self._forecast.expect(tokens, priority, deadline)
         if late > 0:
             self._observer.shed("deadline")
             raise HopelessError(bounded_retry(late))
+        return seconds
 
     def _has_room(self, tokens: int, priority: Priority) -> bool:
         waiting = self._waiting.lane(priority).tokens
@@ -278,6 +283,7 @@ class Batcher(Generic[Item, Output]):
     def _expire(self, call: Call[Output]) -> None:
         if not call.reply.done():
             self._observer.expired()
+            self._forecast.learn_call(call, time.monotonic() - call.entered)
             fail(call, DeadlineExceededError("the deadline passed"))
 
     def _leave(self, call: Call[Output]) -> None:
@@ -317,6 +323,7 @@ class Batcher(Generic[Item, Output]):
         run = outcome.result
         seconds = run.encode_seconds if self._beside else run.encode_seconds + run.heads_seconds
         self._cost.learn(run.tokens + run.wasted_tokens, seconds)
+        self._forecast.learn_batch(run.tokens)
         self._observer.batch(run, len(outcome.entries))
 
 

@@ -11,10 +11,19 @@ from polyhead_server.schedule import Priority
 
 if TYPE_CHECKING:
     from polyhead_server.cost import RunCost
+    from polyhead_server.schedule import Call
     from polyhead_server.waiting import Waiting
 
 _LEAST_RETRY_SECONDS = 0.01
 _MOST_RETRY_SECONDS = 30.0
+_NEWEST = 0.1
+"""Weight of the newest batch in what is known of how full they are."""
+_STEP = 0.02
+_LATE_IN = 49
+"""Of so many calls one may take longer than expected."""
+_LEAST_OVERRUN, _MOST_OVERRUN = 0.5, 3.0
+_AT_EASE = 0.5
+"""Part of a call's time below which nobody looks closer at what it has to wait for."""
 _LEAST_BATCH_PART = 4
 """A batch that would take too long shrinks to this part of its tokens at most: tiny batches would
 only make everybody wait longer."""
@@ -51,44 +60,76 @@ class Forecast:
         self._waiting = waiting
         self._cost = cost
         self._bounds = bounds
+        self._batch_tokens = 0.0
+        self._overrun = 1.0
+
+    def learn_batch(self, tokens: int) -> None:
+        """Take into account how full a batch was."""
+        self._batch_tokens += _NEWEST * (tokens - self._batch_tokens)
+
+    def learn_call(self, call: Call[Any], seconds: float) -> None:
+        """Take into account how long a call has taken of which something else was expected.
+
+        What is learned is a factor that nearly all calls keep to: work beside the engine's, and
+        whatever the cost of runs does not explain.
+        """
+        if not call.expected:
+            return
+        step = _STEP if seconds > self._overrun * call.expected else -_STEP / _LATE_IN
+        self._overrun = min(max(self._overrun + step, _LEAST_OVERRUN), _MOST_OVERRUN)
 
     def wait_seconds(self, priority: Priority = Priority.INTERACTIVE) -> float:
         """Expected wait of a call that comes now and has no deadline."""
         return self._seconds(priority, self._waiting.lane(priority).tokens)
 
-    def late_seconds(self, tokens: int, priority: Priority, deadline: float) -> float:
-        """By how much a call that comes now would miss its deadline; at most 0 where it would not.
+    def expect(self, tokens: int, priority: Priority, deadline: float) -> tuple[float, float]:
+        """How long a call that comes now takes, and by how much it would miss its deadline.
 
-        Never above 0 while nothing waits in its lane, nor before runs of the engine were seen: a
+        The second is at most 0 where it would not, and never above 0 while nothing waits in its lane, nor before runs of the engine were seen: a
         forecast that is off must not keep everybody out for good.
 
         Args:
             tokens: of the call.
             priority: its lane.
             deadline: monotonic time.
+
+        Returns:
+            Seconds before what is known of overruns, 0 where there is no need to know; and seconds.
         """
         lane = self._waiting.lane(priority)
         if math.isinf(deadline) or not lane.tokens or not self._cost.trusted:
-            return -math.inf
+            return 0.0, -math.inf
         now = time.monotonic()
-        late = now + self._seconds(priority, lane.tokens + tokens) - deadline
-        if late <= 0:
-            return late
+        left = deadline - now
+        most = self._filled_seconds(priority, lane.tokens + tokens)
+        if self._overrun * most < left * _AT_EASE:
+            return 0.0, -math.inf
         ahead = self._waiting.tokens_before(priority, deadline, now)
-        return now + self._seconds(priority, ahead + tokens) - deadline if ahead else -math.inf
+        if not ahead:
+            return 0.0, -math.inf
+        seconds = self._filled_seconds(priority, ahead + tokens)
+        return seconds, self._overrun * seconds - left
 
     def retry_seconds(self, tokens: int, priority: Priority) -> float:
         """Time until a full lane should be half empty, these tokens included."""
         excess = self._waiting.lane(priority).tokens + tokens - self._bounds.queue_tokens // 2
         return bounded_retry(self._seconds(priority, max(excess, 0)))
 
-    def batch_tokens(self) -> int:
-        """Tokens of a batch that is cut now."""
-        most = self._bounds.batch_tokens
-        if math.isinf(self._bounds.batch_seconds):
-            return most
-        fitting = self._cost.most_tokens(self._bounds.batch_seconds)
-        return int(max(min(most, fitting), most / _LEAST_BATCH_PART, 1))
+    def batch(self) -> tuple[int, float]:
+        """Tokens of a batch that is cut now, and how long such a batch takes."""
+        tokens = self._bounds.batch_tokens
+        if not math.isinf(self._bounds.batch_seconds):
+            fitting = self._cost.most_tokens(self._bounds.batch_seconds)
+            tokens = int(max(min(tokens, fitting), tokens / _LEAST_BATCH_PART, 1))
+        return tokens, self._cost.seconds(tokens)
+
+    def _filled_seconds(self, priority: Priority, tokens: int) -> float:
+        """Time until the batch is done that holds the last of so many tokens.
+
+        Those that come later fill that batch up, as far as batches have been full lately.
+        """
+        rest = tokens % self._bounds.batch_tokens
+        return self._seconds(priority, tokens + max(0, int(self._batch_tokens) - rest) * bool(rest))
 
     def _seconds(self, priority: Priority, tokens: int) -> float:
         """Time until so many tokens of a lane are done, the run under way included.

@@ -84,9 +84,9 @@ class Lane(Generic[Item, Output]):
         aged = line and now - line[0].since >= self._age_limit
         return line[0] if aged else None
 
-    def turn(self, now: float) -> Turn[Item, Output]:
-        """Begin to pick entries for a batch."""
-        return Turn(self, self._by_deadline, now)
+    def turn(self, now: float, done_by: float) -> Turn[Item, Output]:
+        """Begin to pick entries for a batch that is cut now and done by then."""
+        return Turn(self, self._by_deadline, now, done_by)
 
     def take(self, entry: Entry[Item, Output]) -> None:
         """Let an entry leave in a batch."""
@@ -123,20 +123,27 @@ class Lane(Generic[Item, Output]):
 
 
 class Turn(Generic[Item, Output]):
-    """One cut's look at a lane. Room only shrinks in a cut, so what was passed over stays so."""
+    """One cut's look at a lane. Room only shrinks in a cut, so what was passed over stays so.
 
-    __slots__ = ("_heap", "_lane", "_now", "_over", "_passed")
+    What would be late anyway comes last: in an overload every entry would otherwise be run just too
+    late. It still comes, since the time that a batch takes is only a guess.
+    """
+
+    __slots__ = ("_done_by", "_heap", "_hopeless", "_lane", "_now", "_over", "_passed")
 
     def __init__(
         self,
         lane: Lane[Item, Output],
         heap: list[tuple[float, int, Entry[Item, Output]]],
         now: float,
+        done_by: float,
     ) -> None:
         self._lane = lane
         self._heap = heap
         self._now = now
+        self._done_by = done_by
         self._passed: list[tuple[float, int, Entry[Item, Output]]] = []
+        self._hopeless: list[tuple[float, int, Entry[Item, Output]]] = []
         self._over = False
 
     def pick(self, room: int, *, first: bool) -> Entry[Item, Output] | None:
@@ -160,17 +167,28 @@ class Turn(Generic[Item, Output]):
 
     def end(self) -> None:
         """Put back what was passed over."""
-        self._lane.settle(self._passed)
+        self._lane.settle(self._passed + self._hopeless)
 
     def _most_urgent(self, room: int, *, first: bool) -> Entry[Item, Output] | None:
-        while self._heap and len(self._passed) < LOOK_AHEAD:
+        while self._heap and len(self._passed) + len(self._hopeless) < LOOK_AHEAD:
             place = heapq.heappop(self._heap)
             entry = place[2]
             if entry.gone(self._now):
                 continue
-            if first or entry.tokens <= room:
+            if place[0] < self._done_by:
+                self._hopeless.append(place)
+            elif first or entry.tokens <= room:
                 return entry
-            self._passed.append(place)
+            else:
+                self._passed.append(place)
+        return self._least_hopeless(room, first=first)
+
+    def _least_hopeless(self, room: int, *, first: bool) -> Entry[Item, Output] | None:
+        for index in reversed(range(len(self._hopeless))):
+            entry = self._hopeless[index][2]
+            if first or entry.tokens <= room:
+                del self._hopeless[index]
+                return entry
         return None
 
 

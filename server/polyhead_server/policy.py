@@ -8,6 +8,7 @@ saved up, and a lane that is alone gets everything.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Generic
 
 from polyhead_server.lanes import Lane
@@ -64,7 +65,7 @@ class FairLanes(Generic[Item, Output]):
         for lane in self.lanes:
             lane.clear()
 
-    def cut(self, budget: int, now: float) -> list[Entry[Item, Output]]:
+    def cut(self, budget: int, now: float, done_by: float = -math.inf) -> list[Entry[Item, Output]]:
         """Take a batch out of the lanes.
 
         It holds at most `budget` tokens or a single entry, and is empty only where no living entry
@@ -73,8 +74,9 @@ class FairLanes(Generic[Item, Output]):
         Args:
             budget: tokens.
             now: monotonic time; what expires by then does not go into the batch.
+            done_by: when the batch is expected to be done; what expires by then comes last.
         """
-        turns = [lane.turn(now) for lane in self.lanes]
+        turns = [lane.turn(now, done_by) for lane in self.lanes]
         batch: list[Entry[Item, Output]] = []
         room = budget
         while room > 0 and (entry := self._pick(turns, room, first=not batch)) is not None:

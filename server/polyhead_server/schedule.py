@@ -61,6 +61,8 @@ class Call(Generic[Output]):
     priority: Priority = Priority.INTERACTIVE
     deadline: float = math.inf
     """Monotonic time after which the answer is of no use."""
+    expected: float = 0.0
+    """Seconds that it was expected to take when it came; 0 where nobody looked."""
     waiting_tokens: int = 0
     """Tokens of items that wait and still count against the queue."""
     waiting_items: int = 0

@@ -24,12 +24,15 @@ class Waiting(Generic[Item, Output]):
 
     Args:
         lanes: hold the entries and pick those of a batch.
-        budget: gives the tokens of a batch that is cut now.
+        budget: gives the tokens of a batch that is cut now, and the seconds that it should take.
         engines: batches that may run at the same time.
     """
 
     def __init__(
-        self, lanes: FairLanes[Item, Output], budget: Callable[[], int], engines: int = 1
+        self,
+        lanes: FairLanes[Item, Output],
+        budget: Callable[[], tuple[int, float]],
+        engines: int = 1,
     ) -> None:
         self.engines = engines
         self._lanes = lanes
@@ -119,6 +122,7 @@ class Waiting(Generic[Item, Output]):
 
     def _next(self) -> list[Entry[Item, Output]]:
         self.cut_at = time.monotonic()
-        batch = self._lanes.cut(self._budget(), self.cut_at)
+        tokens, seconds = self._budget()
+        batch = self._lanes.cut(tokens, self.cut_at, self.cut_at + seconds)
         self.cut_tokens = sum(entry.tokens for entry in batch)
         return batch

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import math
+from collections import deque
 
 import pytest
-from gated_engine import PATIENCE, Diary, GatedEngine, batcher, begun, words
+from gated_engine import PATIENCE, Diary, GatedEngine, Word, batcher, begun, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyhead_server.cost import RunCost
 from polyhead_server.errors import HopelessError, QueueFullError
-from polyhead_server.schedule import Priority
+from polyhead_server.forecast import Bounds, Forecast
+from polyhead_server.policy import FairLanes
+from polyhead_server.schedule import Call, Priority
+from polyhead_server.waiting import Waiting
 
 INTERACTIVE, BULK = Priority.INTERACTIVE, Priority.BULK
 
@@ -153,6 +158,88 @@ async def test_a_slow_engine_gets_smaller_batches():
             engine.let_one_run()
             assert len(await engine.entered()) == size
             await finish(engine, tasks)
+
+
+class Clockwork:
+    """Plays a queue and its engine in simulated time: calls of one token, a batch at a time."""
+
+    def __init__(self, bounds, cost, pace, monkeypatch):
+        self.now = 1000.0
+        monkeypatch.setattr("polyhead_server.forecast.time", self)
+        monkeypatch.setattr("polyhead_server.waiting.time", self)
+        lanes = FairLanes(bounds.bulk_share, bounds.age_limit)
+        self.waiting = Waiting(lanes, self.budget)
+        self.forecast = Forecast(self.waiting, cost, bounds)
+        self.pace = pace
+        self.calls = deque()
+        self.good = self.late = self.refused = 0
+
+    def budget(self):
+        return self.forecast.batch()
+
+    def monotonic(self):
+        return self.now
+
+    def arrive(self, seconds):
+        deadline = self.now + seconds
+        expected, late = self.forecast.expect(1, INTERACTIVE, deadline)
+        if late > 0:
+            self.refused += 1
+            return
+        reply = concurrent.futures.Future()
+        call = Call(reply, self.now, [None], 1, 1, deadline=deadline, expected=expected)
+        self.waiting.add(call, [Word("x")])
+        self.calls.append(call)
+
+    def expire(self):
+        """Tell calls whose deadline has passed, which are the oldest: all have the same time."""
+        while self.calls and self.calls[0].deadline <= self.now:
+            call = self.calls.popleft()
+            if not call.reply.done():
+                call.reply.set_result(None)
+                self.waiting.release(call)
+                self.forecast.learn_call(call, self.now - call.entered)
+                self.late += 1
+
+    def run_batch(self, arrivals):
+        """Run a batch while calls arrive, each at its time."""
+        batch = self.waiting.cut()
+        end = self.now + self.pace * len(batch)
+        while arrivals and arrivals[0][0] <= end:
+            self.now, seconds = arrivals.popleft()
+            self.arrive(seconds)
+        self.now = end
+        self.waiting.free()
+        self.forecast.learn_batch(len(batch))
+        self.expire()
+        for entry in batch:
+            if not entry.call.reply.done():
+                entry.call.reply.set_result(None)
+                self.forecast.learn_call(entry.call, self.now - entry.call.entered)
+                self.good += 1
+
+
+@pytest.mark.parametrize("misfit", [0.5, 1.0, 2.0])
+def test_an_overload_costs_no_throughput(misfit, monkeypatch):
+    """At one and a half times what the engine can do, nearly all that is let in is on time.
+
+    After a while that is so where the learned cost of runs is off by a factor of two, either way.
+    """
+    pace, seconds = 0.001, 0.3
+    bounds = Bounds(batch_tokens=16, age_limit=math.inf)
+    play = Clockwork(bounds, known(pace * misfit), pace, monkeypatch)
+    arrivals = deque((1000.0 + n * pace / 1.5, seconds) for n in range(12_000))
+    play.arrive(seconds)
+    late_first = 0
+    while arrivals or play.waiting.items:
+        late_first = play.late if len(arrivals) > 6000 else late_first
+        if not play.waiting.items:
+            play.now = max(play.now, arrivals[0][0])
+            play.arrive(arrivals.popleft()[1])
+        play.run_batch(arrivals)
+    assert play.good >= 0.93 * (play.now - 1000.0) / pace
+    assert play.late - late_first <= 0.04 * play.good
+    assert play.refused > 2000
 
 
 @settings(max_examples=40, deadline=None)

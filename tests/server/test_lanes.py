@@ -42,8 +42,8 @@ class Queue:
         call.reply.cancel()
         self.lanes.release(call)
 
-    def cut(self, budget, now=0.0):
-        return [entry.item for entry in self.lanes.cut(budget, now)]
+    def cut(self, budget, now=0.0, done_by=-math.inf):
+        return [entry.item for entry in self.lanes.cut(budget, now, done_by)]
 
 
 def test_earliest_deadline_first_then_the_oldest():
@@ -101,6 +101,15 @@ def test_what_expired_or_was_cancelled_is_not_cut():
     queue.add("stays", deadline=7.5)
     queue.cancel("gone")
     assert queue.cut(10, now=7.0) == ["stays"]
+
+
+def test_what_would_be_late_anyway_comes_last():
+    """The engine's time goes to those who can still be served; the others get what is left."""
+    queue = Queue()
+    for name, deadline in [("hopeless1", 2.0), ("hopeless2", 3.0), ("a", 6.0), ("b", 7.0)]:
+        queue.add(name, 4, deadline=deadline)
+    assert queue.cut(8, now=1.0, done_by=5.0) == ["a", "b"]
+    assert queue.cut(8, now=1.0, done_by=5.0) == ["hopeless2", "hopeless1"]
 
 
 def test_entries_that_are_gone_do_not_pile_up():
@@ -171,8 +180,12 @@ ARRIVALS = st.lists(
 )
 
 
-@given(st.lists(ARRIVALS, min_size=1, max_size=60), st.sampled_from([0.1, 0.3, 0.5, 0.8]))
-def test_whatever_comes_batches_are_sound_and_nobody_starves(rounds, share):
+@given(
+    st.lists(ARRIVALS, min_size=1, max_size=60),
+    st.sampled_from([0.1, 0.3, 0.5, 0.8]),
+    st.sampled_from([0.0, 501.0, 1e9]),
+)
+def test_whatever_comes_batches_are_sound_and_nobody_starves(rounds, share, takes):
     """Budgets are kept, no round is idle, nobody is cut twice, and nobody waits on and on."""
     queue = Queue(bulk_share=share, age_limit=3.0)
     added, left = {}, []
@@ -183,7 +196,7 @@ def test_whatever_comes_batches_are_sound_and_nobody_starves(rounds, share):
             priority = BULK if bulk else INTERACTIVE
             queue.add(name, tokens, deadline=now + 500 + seconds, priority=priority, now=now)
             added[name] = tokens
-        batch = queue.cut(10, now)
+        batch = queue.cut(10, now, now + takes)
         assert sum(added[name] for name in batch) <= 10 or len(batch) == 1
         assert batch or queue.lanes.items == 0
         left += batch
