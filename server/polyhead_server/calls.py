@@ -121,6 +121,7 @@ class Calls:
         self.draining = False
         self._tokens = None if tokens is None else [token.encode() for token in tokens]
         self._under_way = 0
+        metrics.in_flight.set_function(lambda: self._under_way)
         self._idle = asyncio.Event()
         self._idle.set()
         self._stops: dict[object, Callable[[], object]] = {}
@@ -171,11 +172,9 @@ class Calls:
         """A call has begun."""
         self._under_way += 1
         self._idle.clear()
-        self.metrics.in_flight.inc()
 
     def ended(self) -> None:
         """A call has ended."""
-        self.metrics.in_flight.dec()
         self._under_way -= 1
         if self._under_way == 0:
             self._idle.set()
