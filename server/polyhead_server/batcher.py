@@ -156,11 +156,12 @@ class Batcher(Generic[Item, Output]):
         timer = None if math.isinf(deadline) else self._loop.call_at(deadline, self._expire, call)
         try:
             answer = await call.reply
-            self._forecast.learn_call(call, time.monotonic() - call.entered)
-            return answer
         except asyncio.CancelledError:
             self._observer.cancelled()
             raise
+        else:
+            self._forecast.learn_call(call, time.monotonic() - call.entered)
+            return answer
         finally:
             if timer is not None:
                 timer.cancel()

@@ -85,8 +85,9 @@ class Forecast:
     def expect(self, tokens: int, priority: Priority, deadline: float) -> tuple[float, float]:
         """How long a call that comes now takes, and by how much it would miss its deadline.
 
-        The second is at most 0 where it would not, and never above 0 while nothing waits in its lane, nor before runs of the engine were seen: a
-        forecast that is off must not keep everybody out for good.
+        The second is at most 0 where it would not, and never above 0 while nothing waits in its
+        lane, nor before runs of the engine were seen: a forecast that is off must not keep
+        everybody out for good.
 
         Args:
             tokens: of the call.

@@ -414,7 +414,7 @@ async def test_our_fault_is_told_as_internal(tiny_bundle):
         def fail(jobs):
             raise ValueError("the secret reason")
 
-        server._batcher._thread._run = fail
+        server._batcher._threads._encode = fail
         error = await failed(stub.ModelInfer(request(), timeout=PATIENCE))
         assert error.code() is grpc.StatusCode.INTERNAL
         assert error.details() == "internal error"
