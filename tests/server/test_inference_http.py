@@ -344,7 +344,7 @@ async def test_our_fault_is_500_without_its_text(tiny_bundle):
         def fail(jobs):
             raise ValueError("the secret reason")
 
-        server._batcher._thread._run = fail
+        server._batcher._threads._encode = fail
         body = json.dumps(request())
         answer = await asyncio.to_thread(ask, server, "POST", INFER, body)
         assert (answer.status, answer.error) == (500, "internal error")
