@@ -6,6 +6,7 @@ Where we are root it runs as the image's user over a file system that cannot be 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -14,12 +15,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import grpc
 import pytest
 from chart import ROOT
 
-from polyhead.v1 import annotation_service_pb2 as pb
-from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
+from polyhead import Client
 
 PATIENCE = 60.0
 MOST_MEGABYTES = 420
@@ -108,7 +107,20 @@ def test_it_serves_without_rights(installed, tmp_path):
     variables = environment(
         installed, POLYHEAD_PORT="0", POLYHEAD_METRICS_PORT="0", POLYHEAD_THREADS="1"
     )
-    log = tmp_path / "log"
+    with serving(variables, tmp_path / "log") as (process, address):
+        with Client(address) as client:
+            annotation = client.annotate("The fans in Berlin loved it.")
+        assert annotation.classification("sentiment").label == "positive"
+        check = confined("polyhead-server", "check", "--address", address)
+        ended = subprocess.run(check, env=environment(installed), cwd="/", check=False)
+        assert ended.returncode == 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+
+
+@contextlib.contextmanager
+def serving(variables, log):
+    """The image's command, from its ready line to the end of the block at the latest."""
     with (
         log.open("w") as file,
         subprocess.Popen(
@@ -120,20 +132,12 @@ def test_it_serves_without_rights(installed, tmp_path):
             text=True,
         ) as process,
     ):
-        words = process.stdout.readline().split()
-        assert words[:3] == ["polyhead", "ready", "on"], log.read_text()
-        with grpc.insecure_channel(words[3]) as channel:
-            request = pb.AnnotateRequest(
-                documents=[pb.Document(text="Berlin was lovely.")], tasks=["*"]
-            )
-            answer = AnnotationServiceStub(channel).Annotate(request, timeout=PATIENCE)
-        assert len(answer.results) == 1
-        check = confined("polyhead-server", "check", "--address", words[3])
-        assert (
-            subprocess.run(check, env=environment(installed), cwd="/", check=False).returncode == 0
-        )
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
+        try:
+            words = process.stdout.readline().split()
+            assert words[:3] == ["polyhead", "ready", "on"], log.read_text(encoding="utf-8")
+            yield process, words[3]
+        finally:
+            process.kill()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can take rights away")
