@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from polyhead.v1.annotation_service_pb2 import AnnotateRequest
 from polyhead.v1.document_pb2 import Document
 from polyhead_server import convert
-from polyhead_server.annotator import Annotated, Annotation, Annotator, Timings
+from polyhead_server.annotator import Annotated, Annotation, Annotator
 from polyhead_server.batcher import Batcher
 from polyhead_server.calls import Calls
 from polyhead_server.checks import DOCUMENTS, Limits
@@ -35,6 +35,7 @@ from polyhead_server.reading import Reader
 from polyhead_server.received import Decoder
 from polyhead_server.service import AnnotationService
 from polyhead_server.settings import DEFAULT_BUNDLE
+from polyhead_server.timings import Timings
 from tests.bench.texts import Corpus, exact, news
 
 if TYPE_CHECKING:
