@@ -186,10 +186,10 @@ def _pair(peer: Peer, corpora: dict[str, Corpus], options: Options, scale: float
             kind: _figures(
                 best[kind],
                 [rates[side, kind] for side in sides],
-                [
-                    max(probes[side, kind, form].texts_per_second for form in FORMS)
-                    for side in sides
-                ],
+                {
+                    form.name: [probes[side, kind, form].texts_per_second for side in sides]
+                    for form in FORMS
+                },
                 latencies[kind],
             )
             for kind in corpora
@@ -199,11 +199,14 @@ def _pair(peer: Peer, corpora: dict[str, Corpus], options: Options, scale: float
 
 @contextlib.contextmanager
 def _up(contender: Contender, options: Options) -> Iterator[Side]:
-    port, second = free_ports(2)
+    port, second, third = free_ports(3)
     address = f"127.0.0.1:{port}"
     environment = {
         "POLYHEAD_PEER_PORT": str(port),
         "POLYHEAD_PEER_SECOND_PORT": str(second),
+        "POLYHEAD_PEER_THIRD_PORT": str(third),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(port),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(port + 1),
         "POLYHEAD_PEER_WEIGHTS": str(WEIGHTS.absolute()),
         "POLYHEAD_PEER_THREADS": str(usable_cpus()),
         "OMP_NUM_THREADS": str(usable_cpus()),
@@ -327,7 +330,10 @@ def _quantile(values: Sequence[float], share: float) -> float:
 
 
 def _figures(
-    form: Form, rates: list[list[Rate]], best: list[float], latency: dict[str, Any]
+    form: Form,
+    rates: list[list[Rate]],
+    probes: dict[str, list[float]],
+    latency: dict[str, Any],
 ) -> dict[str, Any]:
     def both(pick: Callable[[Rate], float]) -> dict[str, float]:
         values = [median(pick(rate) for rate in side) for side in rates]
@@ -339,7 +345,7 @@ def _figures(
         "form": form.name,
         "texts_per_second": each,
         "ratio": each["ours"] / each["peer"],
-        "ratio_best_forms": best[1] / best[0],
+        "ratio_by_form": {name: ours / peer for name, (peer, ours) in probes.items()},
         "cpu_per_text": cpu,
         "cpu_ratio": cpu["peer"] / cpu["ours"] if cpu["ours"] else 0.0,
         "generator_cpu_per_text": both(lambda rate: rate.generator_cpu_per_text),

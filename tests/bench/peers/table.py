@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 _NOTE = """\
-ratio: our texts/s over the peer's, both in the form that suits the peer best; (best): each in its
-own best form. CPU: its processor time a text over ours. p99, ms: one text a call, open loop, both
-at the load that is 60 % of the peer's capacity."""
+ratio: our texts/s over the peer's, both in the form that suits the peer best; single: with one text
+a call. CPU: its processor time a text over ours. p99, ms: one text a call, open loop, both at the
+load that is 60 % of the peer's capacity."""
 _HEADINGS = (
     f"{'peer':>24} {'texts':>5} {'form':>8} {'peer/s':>8} {'ours/s':>8} {'ratio':>6}"
-    f" {'(best)':>6} {'target':>6} {'CPU':>5} {'load/s':>7} {'p99 peer':>9} {'p99 ours':>9}"
+    f" {'single':>6} {'target':>6} {'CPU':>5} {'load/s':>7} {'p99 peer':>9} {'p99 ours':>9}"
 )
 
 
@@ -48,7 +48,7 @@ def _row(peer: dict[str, Any], kind: str, one: dict[str, Any]) -> str:
     return (
         f"{peer['title']:>24} {kind:>5} {one['form']:>8}"
         f" {each['peer']:>8,.0f} {each['ours']:>8,.0f} {one['ratio']:>6.1f}"
-        f" {one['ratio_best_forms']:>6.1f} {peer['target']:>6.0f}"
+        f" {one['ratio_by_form']['single']:>6.1f} {peer['target']:>6.0f}"
         f" {one['cpu_ratio']:>5.1f} {one['latency']['offered_per_second']:>7,.0f}"
         f" {1e3 * p99['peer']:>9.1f} {1e3 * p99['ours']:>9.1f}"
     )
