@@ -1,6 +1,7 @@
 """A config is read whole or refused with every problem at its line."""
 
 from dataclasses import asdict, replace
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -257,3 +258,11 @@ def test_head_raises_for_an_unknown_name(tmp_path):
 
     with pytest.raises(KeyError):
         config.head("taste")
+
+
+def test_the_recipes_are_sound():
+    """Every recipe that comes with the package is read without a problem."""
+    recipes = sorted(resources.files("polyhead_training").joinpath("recipes").glob("*.toml"))
+    assert len(recipes) == 7
+    for recipe in recipes:
+        assert load_config(recipe).heads
