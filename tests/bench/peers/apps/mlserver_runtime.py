@@ -51,7 +51,7 @@ def _settings(folder: Path) -> None:
         "name": "multitask",
         "implementation": "mlserver_runtime.Runtime",
         "max_batch_size": int(os.environ.get("POLYHEAD_PEER_BATCH", "64")),
-        "max_batch_time": float(os.environ.get("POLYHEAD_PEER_WAIT", "0.002")),
+        "max_batch_time": float(os.environ.get("POLYHEAD_PEER_WAIT", "0.02")),
     }
     for name, content in (("settings", server), ("model-settings", model)):
         (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
