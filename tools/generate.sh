@@ -11,7 +11,7 @@ python=$(command -v "${PYTHON:-python3}")
 PATH="$(dirname "$python"):$PATH"
 mkdir -p "$client" "$server"
 protoc() { "$python" -m grpc_tools.protoc -Iprotos -Ithird_party/googleapis "$@"; }
-protoc --python_out="$client" --mypy_out="quiet:$client" protos/polyhead/v1/*.proto
-protoc --grpc_python_out="$client" --mypy_grpc_out="quiet:$client" protos/polyhead/v1/*_service.proto
+protoc --python_out="$client" --mypy_out="quiet:$client" protos/polyhead/v1/*.proto protos/polyhead/admin/v1/*.proto
+protoc --grpc_python_out="$client" --mypy_grpc_out="quiet:$client" protos/polyhead/{v1,admin/v1}/*_service.proto
 protoc --python_out="$server" --mypy_out="quiet:$server" protos/inference/*.proto
 "$python" -m tools.describe "$server/gateway/data"

@@ -160,16 +160,21 @@ def open_bundle(path: Path) -> Bundle:
     Raises:
         BundleError: not a bundle, of another format, incomplete or damaged.
     """
-    content = _read_manifest(path)
-    root = Fields(content, MANIFEST)
+    bundle, digests = _read(path)
     try:
-        _check_format(root)
-        manifest = _manifest(root)
-        _verify(path, root.mapping("digests"), manifest)
+        _verify(path, digests, bundle.manifest)
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from None
-    identity = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return Bundle(path, manifest, identity)
+    return bundle
+
+
+def identify_bundle(path: Path) -> Bundle:
+    """Read the manifest of a bundle, and leave its files unread.
+
+    Raises:
+        BundleError: not a bundle or of another format.
+    """
+    return _read(path)[0]
 
 
 def seal_bundle(path: Path, manifest: Manifest, *, loose: Collection[str] = ()) -> None:
@@ -200,6 +205,20 @@ def seal_bundle(path: Path, manifest: Manifest, *, loose: Collection[str] = ()) 
         stream.flush()
         os.fsync(stream.fileno())
     fresh.replace(path / MANIFEST)
+
+
+def _read(path: Path) -> tuple[Bundle, Mapping[str, Any]]:
+    """A bundle by its manifest alone, and the digests of its files."""
+    content = _read_manifest(path)
+    root = Fields(content, MANIFEST)
+    try:
+        _check_format(root)
+        manifest = _manifest(root)
+        digests = root.mapping("digests")
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from None
+    identity = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return Bundle(path, manifest, identity), digests
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

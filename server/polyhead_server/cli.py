@@ -25,7 +25,7 @@ from polyhead_server.fetch_command import add_fetch_bundle
 from polyhead_server.gateway.command import add_gateway
 from polyhead_server.logs import configure_logs
 from polyhead_server.loops import loop_factory
-from polyhead_server.signals import stop_on_signals
+from polyhead_server.signals import reload_on_signal, stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -106,7 +106,9 @@ async def _run(settings: Settings) -> bool:
 
     stop = asyncio.Event()
     stop_on_signals(stop)
+    reload_on_signal(lambda: None)  # what is being loaded is the newest anyway
     server = await start_server(settings)
+    reload_on_signal(server.reload)
     _announce(server.ready)
     await stop.wait()
     return await server.stop()

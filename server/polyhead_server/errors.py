@@ -10,6 +10,7 @@ PolyheadError
 │   │   └── HopelessError     the deadline cannot be met for what waits already
 │   ├── DeadlineExceededError the time that the caller gave ran out
 │   ├── DrainingError         the server is shutting down: try another one
+│   ├── RolloutError          bundles or traffic cannot be changed as asked; all stays as it was
 │   └── InternalError         our fault; the cause is logged, never sent
 ├── NoWordsError              a text without a visible word
 ├── BundleError               a bundle is damaged, foreign or not there
@@ -97,6 +98,18 @@ class DeadlineExceededError(RequestError):
 
 class DrainingError(RequestError):
     """The server is shutting down and takes no new work."""
+
+
+class RolloutError(RequestError):
+    """Bundles or traffic cannot be changed as asked, and are what they were.
+
+    Attributes:
+        reason: One word for programs, such as `BUNDLE_REFUSED`.
+    """
+
+    def __init__(self, reason: str, text: str) -> None:
+        self.reason = reason
+        super().__init__(text)
 
 
 class InternalError(RequestError):

@@ -3,51 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
-from dataclasses import asdict
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from threadpoolctl import threadpool_limits
 
-from polyhead_server.annotator import Annotator
-from polyhead_server.batcher import Batcher
 from polyhead_server.calls import Calls
-from polyhead_server.checks import Limits
-from polyhead_server.cpus import usable_cpus
-from polyhead_server.engine_start import engine_options, prepare_engine
 from polyhead_server.engines import find_engine
 from polyhead_server.errors import StartError
-from polyhead_server.forecast import Bounds
 from polyhead_server.inference.answers import Inference
 from polyhead_server.inference.service import SERVICE as INFERENCE
 from polyhead_server.inference.service import InferenceService
 from polyhead_server.metrics import Metrics, MetricsPort
-from polyhead_server.model import Model
-from polyhead_server.recall import open_recall
 from polyhead_server.ready import Ready
+from polyhead_server.rollout.admin import open_admin_port
+from polyhead_server.rollout.bundles import Bundles
 from polyhead_server.security import bearer_tokens, tls_context, tls_credentials
-from polyhead_server.seeding import seeded_cost
 from polyhead_server.service import SERVICE, AnnotationService
 
 if TYPE_CHECKING:
     import socket
 
+    from polyhead_server.batcher import Batcher
     from polyhead_server.inference.http_port import HttpPort
-    from polyhead_server.model import Job, WindowOutput
+    from polyhead_server.model import Job, Model, WindowOutput
+    from polyhead_server.rollout.admin import AdminPort
+    from polyhead_server.rollout.candidates import Candidates
     from polyhead_server.settings import Settings
     from polyhead_server.tracing import Tracing
 
 _log = structlog.get_logger(__name__)
 
-_BULK_BATCHES = 8
-"""Batches that bulk work keeps waiting: enough to keep the engine busy, short to wait behind."""
-_SWITCH_SECONDS = 0.0005
 _LAST_WORDS_SECONDS = 1.0
 """Time for calls that a drain gave up to be told so."""
 _LAST_SPANS_SECONDS = 2.0
@@ -61,19 +50,20 @@ class Server:
         self,
         settings: Settings,
         grpc_server: grpc.aio.Server,
-        model: Model,
+        bundles: Bundles,
         metrics: Metrics,
         metrics_port: MetricsPort | None,
         address: str,
         http_socket: socket.socket | None = None,
+        admin_port: AdminPort | None = None,
     ) -> None:
         self.metrics = metrics
         self._settings = settings
         self._grpc = grpc_server
-        self._model = model
+        self._bundles = bundles
+        self._admin_port = admin_port
         self._metrics_port = metrics_port
         self._health = health.aio.HealthServicer()
-        self._batcher = _batcher(settings, model, metrics)
         self._tracing = _tracing(settings)
         self._calls = Calls(
             metrics,
@@ -83,30 +73,38 @@ class Server:
             log_text=settings.log_text,
             tracing=self._tracing,
         )
-        self._annotator = Annotator(
-            model,
-            self._batcher,
-            limits=_limits(settings),
-            metrics=metrics,
-            recall=open_recall(settings.cache_mb, metrics.registry, metrics),
-        )
-        self._inference = Inference(self._annotator)
+        self._inference = Inference(bundles.roster)
         self._http_socket = http_socket
         self._http_port = None if http_socket is None else self._make_http_port()
+        bundle = bundles.roster.bundle
         self.ready = Ready(
             address=address,
-            bundle=model.bundle.name,
-            bundle_version=model.bundle.version,
-            tasks=tuple(head.name for head in model.bundle.heads),
+            bundle=bundle.name,
+            bundle_version=bundle.version,
+            tasks=tuple(head.name for head in bundle.heads),
             metrics=metrics_port.url if metrics_port else None,
             inference=None if http_socket is None else _http_url(settings, http_socket),
+            admin=None if admin_port is None else admin_port.address,
         )
+
+    @property
+    def candidates(self) -> Candidates:
+        """What changes the bundles of this process."""
+        return self._bundles.candidates
+
+    @property
+    def _batcher(self) -> Batcher[Job, WindowOutput]:
+        return self._bundles.roster.primary.batcher
+
+    @property
+    def _model(self) -> Model:
+        return self._bundles.roster.primary.model
 
     async def serve(self) -> None:
         """Begin to answer calls."""
-        self._batcher.start()
+        self._bundles.start()
         service = AnnotationService(
-            self._annotator, self._calls, stream_items=self._settings.stream_items
+            self._bundles.roster, self._calls, stream_items=self._settings.stream_items
         )
         inference = InferenceService(
             self._inference, self._calls, stream_items=self._settings.stream_items
@@ -120,6 +118,13 @@ class Server:
             await self._http_port.open(self._http_socket, tls_context(self._settings))
         for name in (health.OVERALL_HEALTH, SERVICE, INFERENCE):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._bundles.settle()
+        if self._admin_port is not None:
+            await self._admin_port.open(self._bundles.rollout, self.metrics)
+
+    def reload(self) -> None:
+        """Begin to load the bundle anew; where that fails, the log says why and all stays."""
+        self._bundles.rollout.ask()
 
     async def stop(self) -> bool:
         """Drain and close; the second time there is nothing left to do.
@@ -133,24 +138,26 @@ class Server:
         end = time.monotonic() + limit
         _log.info("draining", limit=limit)
         await self._health.enter_graceful_shutdown()
+        await self._bundles.hold()
+        if self._admin_port is not None:
+            await self._admin_port.close()
         refusing = asyncio.create_task(self._grpc.stop(limit + _LAST_WORDS_SECONDS))
         self._calls.drain()
         if self._http_port is not None:
             await self._http_port.refuse()
         drained = await self._calls.idle(limit)
-        await self._batcher.drain(max(0.0, end - time.monotonic()))
-        await self._batcher.close()
+        await self._bundles.roster.drain(max(0.0, end - time.monotonic()))
+        await self._bundles.roster.close()
         await self._calls.idle(_LAST_WORDS_SECONDS)
         await self._grpc.stop(None)
         await refusing
         if self._http_port is not None:
             await self._http_port.close()
-        self._annotator.close()
         if self._tracing is not None:
             await self._tracing.close(_LAST_SPANS_SECONDS)
         if self._metrics_port is not None:
             self._metrics_port.close()
-        self._model.close()
+        await self._bundles.free()
         _log.info("stopped", drained=drained)
         return drained
 
@@ -174,68 +181,33 @@ async def start_server(settings: Settings) -> Server:
     metrics = Metrics()
     metrics_port = None
     http_socket = None
+    admin_port = None
     try:
         http_socket = _http_socket(settings)
         if settings.metrics_port >= 0:
             metrics_port = MetricsPort(
                 metrics.registry, settings.metrics_host, settings.metrics_port
             )
-        model = await asyncio.to_thread(_load, settings)
+        admin_port = open_admin_port(settings)
+        bundles = await Bundles.load(settings, metrics)
         address = f"{settings.host}:{port}"
-        server = Server(settings, grpc_server, model, metrics, metrics_port, address, http_socket)
+        server = Server(
+            *(settings, grpc_server, bundles, metrics, metrics_port, address),
+            http_socket,
+            admin_port,
+        )
         await server.serve()
-        model.warm_rest()
     except BaseException:
         await grpc_server.stop(None)
         if metrics_port is not None:
             metrics_port.close()
         if http_socket is not None:
             http_socket.close()
+        if admin_port is not None:
+            await admin_port.close()
         raise
     _log.info("ready", **{name: getattr(server.ready, name) for name in Ready.__slots__})
     return server
-
-
-def _load(settings: Settings) -> Model:
-    """Load the bundle, check its engine and warm it up: no caller shall meet a slow first run."""
-    threads = settings.threads or usable_cpus()
-    # The heads' products are small, and threads of their own would spin beside the encoder's.
-    threadpool_limits(1, user_api="blas")
-    # The engine's thread must not wait long for the event loop to let go of the interpreter.
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    start = time.monotonic()
-    options = engine_options(settings, threads)
-    model = Model.load(settings.bundle, threads=threads, engine=settings.engine, options=options)
-    facts = asdict(model.engine.facts)
-    _log.info("loaded", bundle=model.bundle.name, version=model.bundle.version, **facts)
-    error = prepare_engine(model, settings)
-    _log.info("warm", seconds=round(time.monotonic() - start, 3), error=error)
-    return model
-
-
-def _batcher(settings: Settings, model: Model, metrics: Metrics) -> Batcher[Job, WindowOutput]:
-    bounds = Bounds(
-        batch_tokens=settings.batch_tokens,
-        queue_tokens=settings.queue_tokens,
-        bulk_tokens=_BULK_BATCHES * settings.batch_tokens,
-        batch_seconds=settings.batch_seconds,
-        bulk_share=settings.bulk_share,
-        age_limit=settings.age_limit,
-    )
-    batcher = Batcher(
-        model.encode,
-        observer=metrics,
-        bounds=bounds,
-        cost=seeded_cost(model, settings.batch_tokens),
-        engines=model.engine.streams,
-        beside=usable_cpus() > 1,
-    )
-    metrics.watch_queue(
-        lambda: batcher.waiting_items, lambda: batcher.waiting_tokens, batcher.wait_seconds
-    )
-    metrics.describe(version("polyhead-server"), model.bundle.name, model.bundle.version)
-    metrics.describe_engine(asdict(model.engine.facts))
-    return batcher
 
 
 def _tracing(settings: Settings) -> Tracing | None:
@@ -247,14 +219,6 @@ def _tracing(settings: Settings) -> Tracing | None:
     except ModuleNotFoundError as error:
         raise StartError(f"tracing needs {error.name}: install polyhead-server[tracing]") from None
     return Tracing(settings.otlp_endpoint, settings.trace_sample)
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        max_documents=settings.max_documents,
-        max_text_chars=settings.max_text_chars,
-        max_request_chars=settings.max_request_chars,
-    )
 
 
 def _grpc_server(settings: Settings) -> grpc.aio.Server:

@@ -176,6 +176,8 @@ def _properties(options: EngineOptions, arithmetic: Arithmetic) -> dict[str, str
     cache = {"CACHE_DIR": str(options.compile_cache)} if options.compile_cache else {}
     return {
         **cache,
+        # A file that is mapped and then cut short would end the process: bundles are replaced.
+        "ENABLE_MMAP": False,
         "INFERENCE_PRECISION_HINT": _HINTS[arithmetic.floats],
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": options.streams,

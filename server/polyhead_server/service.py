@@ -14,8 +14,8 @@ from polyhead_server.schedule import Priority
 from polyhead_server.stream import Stream
 
 if TYPE_CHECKING:
-    from polyhead_server.annotator import Annotator
     from polyhead_server.calls import Calls, Context
+    from polyhead_server.rollout.roster import Roster
 
 SERVICE = pb.DESCRIPTOR.services_by_name["AnnotationService"].full_name
 
@@ -28,13 +28,13 @@ class AnnotationService:
     """polyhead.v1.AnnotationService.
 
     Args:
-        annotator: does the work.
+        roster: does the work.
         calls: opens the calls.
         stream_items: items of one stream that are held before reading stops.
     """
 
-    def __init__(self, annotator: Annotator, calls: Calls, *, stream_items: int) -> None:
-        self._annotator = annotator
+    def __init__(self, roster: Roster, calls: Calls, *, stream_items: int) -> None:
+        self._roster = roster
         self._calls = calls
         self._stream_items = stream_items
 
@@ -47,14 +47,16 @@ class AnnotationService:
             call.let_in()
             request = received.sound()
             unit = convert.unit_of(request.offset_unit)
-            annotated = await self._annotator.annotate(
+            annotated = await self._roster.annotate(
                 [convert.source_of(document) for document in request.documents],
                 request.tasks,
                 deadline=call.deadline(),
                 priority=convert.priority_of(request.priority, Priority.INTERACTIVE),
+                version=request.bundle_version,
+                key=call.request_id,
             )
             call.count(annotated)
-            response = await self._annotator.work(
+            response = await self._roster.work(
                 annotated.size, lambda: convert.annotate_response(annotated, unit)
             )
             call.sent()
@@ -67,20 +69,20 @@ class AnnotationService:
         """Annotate a stream of items that stand each for itself."""
         with self._calls.open(context, _STREAM) as call:
             await call.greet()
-            stream = Stream(context, call, self._annotator, most_items=self._stream_items)
+            stream = Stream(context, call, self._roster, most_items=self._stream_items)
             await stream.run(self._calls)
 
     async def list_tasks(
         self, received: Received[pb.ListTasksRequest], context: Context
     ) -> pb.ListTasksResponse | None:
-        """List the tasks of the loaded bundle."""
+        """List the tasks of a loaded bundle."""
         with self._calls.open(context, _LIST) as call:
             call.received()
             call.let_in()
-            received.sound()
+            served = self._roster.find(received.sound().bundle_version)
             call.sent()
             call.send_id()
-            return convert.tasks_response(self._annotator.bundle, self._annotator.limits)
+            return convert.tasks_response(served.bundle, self._roster.limits)
         await refuse(context)
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _LAST_PORT = 65_535
+_FILES = ("tls_cert", "tls_key", "tls_client_ca", "token_file", "admin_token_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,17 @@ class Settings:
     """Calls under way on one connection."""
     max_connection_age: float = 0.0
     """Seconds after which clients are told to connect anew, and so find new servers; 0 never."""
+    watch_bundle: bool = False
+    """Look at the bundle's folder, or what a link leads to, and load it anew when it changes."""
+    max_bundles: int = 2
+    """Bundles in memory at most, one that is being loaded or on its way out included."""
+    admin_host: str = "127.0.0.1"
+    """Address of the admin port; one that other machines reach needs admin_token_file."""
+    admin_port: int = -1
+    """Port for admin calls, which load and unload bundles; 0 takes any free one, -1 serves none."""
+    admin_token_file: Path | None = None
+    """File with the bearer tokens of admins, one a line; no file lets everybody in that reaches the
+    admin port."""
     default_deadline: float = 30.0
     """Seconds that a single call may take where the client sets no deadline."""
     stream_items: int = 2_048
@@ -122,7 +135,23 @@ class Settings:
         if not -1 <= self.inference_http_port <= _LAST_PORT:
             given = self.inference_http_port
             problems.append(f"inference_http_port: {given} is not from -1 to {_LAST_PORT}")
-        return [*problems, *self._shared_ports()]
+        if not -1 <= self.admin_port <= _LAST_PORT:
+            problems.append(f"admin_port: {self.admin_port} is not from -1 to {_LAST_PORT}")
+        return [*problems, *self._shared_ports(), *self._admin_problems()]
+
+    def _admin_problems(self) -> list[str]:
+        if self.admin_port < 0:
+            return []
+        others = {
+            (self.host, self.port): "the gRPC server",
+            (self.metrics_host, self.metrics_port): "the metrics",
+            (self.host, self.inference_http_port): "inference over HTTP",
+        }
+        other = others.get((self.admin_host, self.admin_port)) if self.admin_port else None
+        problems = [f"admin_port: {self.admin_port} is the port of {other}"] if other else []
+        if self.admin_token_file is None and not _is_loopback(self.admin_host):
+            problems.append(f"admin_host: {self.admin_host} needs admin_token_file")
+        return problems
 
     def _shared_ports(self) -> list[str]:
         problems = []
@@ -152,6 +181,7 @@ class Settings:
             "max_connection_age": 0,
             "stream_items": 1,
             "cache_mb": 0,
+            "max_bundles": 2,
             "drain_seconds": 0,
         }
         problems = [
@@ -174,7 +204,7 @@ class Settings:
     def _file_problems(self) -> list[str]:
         problems = [
             f"{name}: there is no file {file}"
-            for name in ("tls_cert", "tls_key", "tls_client_ca", "token_file")
+            for name in _FILES
             if (file := getattr(self, name)) is not None and not file.is_file()
         ]
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -183,3 +213,11 @@ class Settings:
         if self.tls_client_ca is not None and self.tls_cert is None:
             problems.append("tls_client_ca: needs tls_cert and tls_key")
         return problems
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

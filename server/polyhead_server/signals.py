@@ -41,3 +41,8 @@ def stop_on_signals(stop: asyncio.Event, at_once: Callable[[int], object] = leav
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
+
+
+def reload_on_signal(reload: Callable[[], object]) -> None:
+    """Have SIGHUP call `reload`, which otherwise ends a process."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)

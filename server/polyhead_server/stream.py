@@ -23,10 +23,10 @@ from polyhead_server.schedule import Priority
 
 if TYPE_CHECKING:
     from polyhead.v1 import annotation_service_pb2 as pb
-    from polyhead_server.annotator import Annotator
     from polyhead_server.calls import Call, Calls, Context
     from polyhead_server.encoding import Source
     from polyhead_server.received import Received
+    from polyhead_server.rollout.roster import Roster
 
 _MOST_ID_CHARS = 128
 _ITEM = re.compile(r"items\[(\d+)\]")
@@ -38,16 +38,14 @@ class Stream:
     Args:
         context: where messages come from and go to.
         call: the call that it is.
-        annotator: does the work.
+        roster: does the work.
         most_items: items that are held before reading stops.
     """
 
-    def __init__(
-        self, context: Context, call: Call, annotator: Annotator, *, most_items: int
-    ) -> None:
+    def __init__(self, context: Context, call: Call, roster: Roster, *, most_items: int) -> None:
         self._context = context
         self._call = call
-        self._annotator = annotator
+        self._roster = roster
         self._deadline = call.deadline(default=math.inf)
         self._room = Room(most_items)
         self._writing = asyncio.Lock()
@@ -109,21 +107,23 @@ class Stream:
         unit = Unit.CODE_POINT
         try:
             unit = convert.unit_of(request.offset_unit)
-            annotated = await self._annotator.annotate_items(
+            annotated = await self._roster.annotate_items(
                 _sources(received),
                 request.tasks,
                 deadline=self._deadline,
                 priority=convert.priority_of(request.priority, Priority.BULK),
+                version=request.bundle_version,
+                key=request_id,
             )
             self._call.count(annotated)
-            return await self._annotator.work(
+            return await self._roster.work(
                 annotated.size, lambda: convert.stream_response(annotated, ids, unit, request_id)
             )
         except DrainingError as error:
             self._stop(error)
             return None
         except Exception as error:  # noqa: BLE001 - told, and logged where it is our fault
-            version = self._annotator.bundle.version
+            version = self._roster.bundle.version
             return convert.failed_stream_response(told(error), ids, unit, version, request_id)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
-from google.rpc.error_details_pb2 import BadRequest, RequestInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from polyhead_server.errors import (
@@ -19,6 +19,7 @@ from polyhead_server.errors import (
     NotFoundError,
     QueueFullError,
     RequestError,
+    RolloutError,
     UnauthenticatedError,
     UnsupportedError,
 )
@@ -38,10 +39,13 @@ CODES: dict[type[RequestError], grpc.StatusCode] = {
     HopelessError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     DeadlineExceededError: grpc.StatusCode.DEADLINE_EXCEEDED,
     DrainingError: grpc.StatusCode.UNAVAILABLE,
+    RolloutError: grpc.StatusCode.FAILED_PRECONDITION,
     InternalError: grpc.StatusCode.INTERNAL,
 }
 """Status code of each domain error; errors of any other class are faults: INTERNAL."""
 
+_DOMAIN = "polyhead"
+"""Whose reasons those of ErrorInfo are."""
 _MOST_VIOLATIONS = 32
 """Violations sent at most: metadata is bounded to some kilobytes."""
 
@@ -68,6 +72,8 @@ def _details(error: RequestError) -> list[Message]:
         delay = Duration()
         delay.FromNanoseconds(int(error.retry_after * 1e9))
         return [RetryInfo(retry_delay=delay)]
+    if isinstance(error, RolloutError):
+        return [ErrorInfo(reason=error.reason, domain=_DOMAIN)]
     return []
 
 

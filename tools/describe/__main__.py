@@ -24,9 +24,13 @@ DETAILS = "google/rpc/error_details.proto"
 
 
 def compile_protos() -> FileDescriptorSet:
-    """Every proto of ours with its imports and comments, in a stable order."""
+    """Every public proto of ours with its imports and comments, in a stable order."""
     protos = INCLUDES[0]
-    names = sorted(str(path.relative_to(protos)) for path in protos.rglob("*.proto"))
+    names = sorted(
+        str(path.relative_to(protos))
+        for path in protos.rglob("*.proto")
+        if "admin" not in path.relative_to(protos).parts
+    )
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "set.binpb"
         subprocess.run(  # noqa: S603 - the compiler of this environment, on files of this checkout

@@ -78,9 +78,10 @@ class AsyncClient:
         timeout: float | None = None,  # noqa: ASYNC109 - as above
         request_id: str | None = None,
         priority: Priority | str | None = None,
+        bundle_version: str | None = None,
     ) -> Annotation:
         """Annotate one document, as `Client.annotate` does."""
-        options = CallOptions(tasks, offset_unit, timeout, request_id, priority)
+        options = CallOptions(tasks, offset_unit, timeout, request_id, priority, bundle_version)
         return await self._run(self._plans.annotate(document, options))
 
     async def annotate_many(
@@ -92,9 +93,10 @@ class AsyncClient:
         timeout: float | None = None,  # noqa: ASYNC109 - as above
         request_id: str | None = None,
         priority: Priority | str | None = None,
+        bundle_version: str | None = None,
     ) -> Annotations:
         """Annotate documents in one request, as `Client.annotate_many` does."""
-        options = CallOptions(tasks, offset_unit, timeout, request_id, priority)
+        options = CallOptions(tasks, offset_unit, timeout, request_id, priority, bundle_version)
         return await self._run(self._plans.annotate_many(check_documents(documents), options))
 
     def annotate_stream(
@@ -107,6 +109,7 @@ class AsyncClient:
         timeout: float | None = None,
         request_id: str | None = None,
         priority: Priority | str | None = None,
+        bundle_version: str | None = None,
     ) -> AsyncIterator[Outcome]:
         """Annotate any number of documents, as `Client.annotate_stream` does.
 
@@ -114,13 +117,18 @@ class AsyncClient:
         that outcomes come while the input makes one wait. Close the iterator (`aclose`, or
         `contextlib.aclosing`) when leaving it early.
         """
-        options = CallOptions(tasks, offset_unit, timeout, request_id, priority)
+        options = CallOptions(tasks, offset_unit, timeout, request_id, priority, bundle_version)
         bulk = bulk_options(self._plans, options, ordered=ordered)
         return annotate_items(self, self._plans, check_items(items), bulk)
 
-    async def list_tasks(self, *, timeout: float | None = None) -> Bundle:  # noqa: ASYNC109 - as above
-        """Ask for the bundle, its tasks and the server's limits."""
-        return await self._run(self._plans.list_tasks(timeout))
+    async def list_tasks(
+        self,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - as above
+        bundle_version: str | None = None,
+    ) -> Bundle:
+        """Ask for a bundle, its tasks and the server's limits."""
+        return await self._run(self._plans.list_tasks(timeout, bundle_version))
 
     async def health(self, *, timeout: float | None = None) -> Health:  # noqa: ASYNC109 - as above
         """Ask once whether the server takes calls, as `Client.health` does."""

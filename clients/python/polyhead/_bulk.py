@@ -131,6 +131,7 @@ class Bulk:
             tasks=self._options.tasks,
             offset_unit=_convert.UNIT_TO_WIRE[self._options.offset_unit],
             priority=_convert.PRIORITY_TO_WIRE[self._options.priority],
+            bundle_version=self._options.bundle_version,
         )
 
     def take(self, response: service_pb2.AnnotateStreamResponse) -> Refusal | None:

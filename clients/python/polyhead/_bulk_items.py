@@ -28,6 +28,7 @@ class BulkOptions:
         silence: Seconds for which the server may stay silent while an answer is due.
         max_send_bytes: Largest request message.
         priority: How urgent it is. None: the server's default for streams.
+        bundle_version: Version of the bundle that is to answer; any where empty.
     """
 
     tasks: tuple[str, ...]
@@ -37,6 +38,7 @@ class BulkOptions:
     silence: float
     max_send_bytes: int
     priority: Priority | None = None
+    bundle_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class SyncCalls(ABC):
         timeout: float | None = None,
         request_id: str | None = None,
         priority: Priority | str | None = None,
+        bundle_version: str | None = None,
     ) -> Annotation:
         """Annotate one document.
 
@@ -71,11 +72,13 @@ class SyncCalls(ABC):
             request_id: A name for the request in the server's logs, of at most 128 visible ASCII
                 characters. None: the client makes one.
             priority: How urgent the call is. None: a single call is interactive, a stream bulk.
+            bundle_version: The version of the bundle that is to answer; NotFoundError where it is
+                not loaded. None: any.
 
         Raises:
             PolyheadError: There is no answer; see its subclasses.
         """
-        options = CallOptions(tasks, offset_unit, timeout, request_id, priority)
+        options = CallOptions(tasks, offset_unit, timeout, request_id, priority, bundle_version)
         return self._run(self._plans.annotate(document, options))
 
     def annotate_many(
@@ -87,13 +90,14 @@ class SyncCalls(ABC):
         timeout: float | None = None,
         request_id: str | None = None,
         priority: Priority | str | None = None,
+        bundle_version: str | None = None,
     ) -> Annotations:
         """Annotate documents in one request, which succeeds or fails as a whole.
 
         The server bounds a request: see `Bundle.limits`. For any number use `annotate_stream`.
         Arguments and errors are those of `annotate`.
         """
-        options = CallOptions(tasks, offset_unit, timeout, request_id, priority)
+        options = CallOptions(tasks, offset_unit, timeout, request_id, priority, bundle_version)
         return self._run(self._plans.annotate_many(check_documents(documents), options))
 
     def annotate_stream(
@@ -106,6 +110,7 @@ class SyncCalls(ABC):
         timeout: float | None = None,
         request_id: str | None = None,
         priority: Priority | str | None = None,
+        bundle_version: str | None = None,
     ) -> Iterator[Outcome]:
         """Annotate any number of documents, lazily: an endless input takes bounded memory.
 
@@ -122,6 +127,7 @@ class SyncCalls(ABC):
                 None: the client's.
             request_id: As in `annotate`, for the stream as a whole.
             priority: As in `annotate`.
+            bundle_version: As in `annotate`.
 
         Returns:
             An outcome per item: its annotation, or its own error. Closing it ends the stream.
@@ -131,13 +137,15 @@ class SyncCalls(ABC):
                 no outcome by then were not answered.
         """
         self._check_open()
-        options = CallOptions(tasks, offset_unit, timeout, request_id, priority)
+        options = CallOptions(tasks, offset_unit, timeout, request_id, priority, bundle_version)
         bulk = bulk_options(self._plans, options, ordered=ordered)
         return annotate_items(self, self._plans, self._stream_method(), check_items(items), bulk)
 
-    def list_tasks(self, *, timeout: float | None = None) -> Bundle:
-        """Ask for the bundle, its tasks and the server's limits; raises as `annotate` does."""
-        return self._run(self._plans.list_tasks(timeout))
+    def list_tasks(
+        self, *, timeout: float | None = None, bundle_version: str | None = None
+    ) -> Bundle:
+        """Ask for a bundle, its tasks and the server's limits; raises as `annotate` does."""
+        return self._run(self._plans.list_tasks(timeout, bundle_version))
 
     def health(self, *, timeout: float | None = None) -> Health:
         """Ask once whether the server takes calls.

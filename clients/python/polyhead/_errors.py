@@ -11,6 +11,7 @@ PolyheadError
 ├── UnimplementedError        UNIMPLEMENTED                    a server without the method
 ├── InternalError             INTERNAL, UNKNOWN, DATA_LOSS     a fault in the server
 └── UnexpectedStatusError     every other code                 none that the service is to send
+    └── NotFoundError         NOT_FOUND                        a bundle version not loaded
 """
 
 from __future__ import annotations
@@ -148,12 +149,16 @@ class UnexpectedStatusError(PolyheadError):
     """The call ended with a status that the service is not known to send."""
 
 
+class NotFoundError(UnexpectedStatusError):
+    """The server does not have what the call names, such as a version of the bundle."""
+
+
 CLASS_OF_CODE: dict[str, type[PolyheadError]] = {
     "CANCELLED": CallCancelledError,
     "UNKNOWN": InternalError,
     "INVALID_ARGUMENT": InvalidArgumentError,
     "DEADLINE_EXCEEDED": DeadlineExceededError,
-    "NOT_FOUND": UnexpectedStatusError,
+    "NOT_FOUND": NotFoundError,
     "ALREADY_EXISTS": UnexpectedStatusError,
     "PERMISSION_DENIED": PermissionDeniedError,
     "RESOURCE_EXHAUSTED": OverloadedError,

@@ -6,6 +6,7 @@ import json
 import math
 import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode
 
 import grpc
 from google.api import annotations_pb2
@@ -98,7 +99,11 @@ class HttpClient(SyncCalls):
         if step.method is Method.HEALTH:
             return self._health(headers, seconds)
         route = _ROUTES[step.method]
-        body = None if route.verb == "GET" else _encode(step.request)
+        body = None
+        if route.verb == "GET":
+            route = route._replace(path=route.path + _query(step.request))
+        else:
+            body = _encode(step.request)
         answer = self._ask(self._transport, route, body, headers, seconds)
         return Reply(_decode(answer, answer.body, route.answer), _metadata(answer))
 
@@ -162,6 +167,11 @@ class HttpClient(SyncCalls):
             return grpc.StatusCode.CANCELLED
         in_time = error.in_time
         return grpc.StatusCode.UNAVAILABLE if in_time else grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def _query(message: Any) -> str:
+    fields = json_format.MessageToDict(message)
+    return f"?{urlencode(fields)}" if fields else ""
 
 
 def _encode(message: Any) -> bytes:

@@ -106,6 +106,7 @@ def _part(
         tasks=request.tasks,
         offset_unit=request.offset_unit,
         priority=request.priority,
+        bundle_version=request.bundle_version,
     )
 
 

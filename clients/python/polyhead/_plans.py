@@ -43,6 +43,7 @@ class CallOptions:
     timeout: float | None = None
     request_id: str | None = None
     priority: Priority | str | None = None
+    bundle_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +71,16 @@ class Planner:
             tasks=wire_tasks(options.tasks),
             offset_unit=_convert.UNIT_TO_WIRE[check_unit(options.offset_unit)],
             priority=_convert.PRIORITY_TO_WIRE[check_priority(options.priority)],
+            bundle_version=options.bundle_version or "",
         )
         self._check_size(request)
         reply = yield from self._attempts(Method.ANNOTATE, request, options.timeout, request_id)
         served_as = find_text(reply.metadata, REQUEST_ID_KEY) or request_id
         return _convert.read_annotations(reply.message, served_as)
 
-    def list_tasks(self, timeout: float | None) -> Plan[Bundle]:
-        """Ask for the bundle."""
-        request = service_pb2.ListTasksRequest()
+    def list_tasks(self, timeout: float | None, bundle_version: str | None = None) -> Plan[Bundle]:
+        """Ask for a bundle."""
+        request = service_pb2.ListTasksRequest(bundle_version=bundle_version or "")
         reply = yield from self._attempts(Method.LIST_TASKS, request, timeout, name_request(None))
         return _convert.read_bundle(reply.message)
 

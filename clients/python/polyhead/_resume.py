@@ -37,6 +37,7 @@ def bulk_options(planner: Planner, options: CallOptions, *, ordered: bool) -> Bu
         silence=planner.seconds(options.timeout),
         max_send_bytes=planner.max_send_bytes,
         priority=check_priority(options.priority),
+        bundle_version=options.bundle_version or "",
     )
 
 

@@ -19,12 +19,13 @@ from polyhead_server.reading import raise_together
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from polyhead_server.annotator import Annotated, Annotation, Annotator
+    from polyhead_server.annotator import Annotated, Annotation
     from polyhead_server.calls import Call
     from polyhead_server.inference.models import ServedModel
     from polyhead_server.inference.requests import InferRequest, Parameter, Wanted, Work
     from polyhead_server.inference.statistics import ModelRecord
     from polyhead_server.offsets import Unit
+    from polyhead_server.rollout.roster import Roster
 
 _UNIT_NAMES = {unit: name for name, unit in UNITS.items()}
 _DOCUMENT = re.compile(r"(?:documents|items)(\[\d+\])?(?:\.document)?(?:\.text)?")
@@ -43,13 +44,13 @@ class InferAnswer:
 
 
 class Inference:
-    """Answers inference requests with an annotator.
+    """Answers inference requests with the primary bundle.
 
     Args:
         annotator: does the work.
     """
 
-    def __init__(self, annotator: Annotator) -> None:
+    def __init__(self, annotator: Roster) -> None:
         self.annotator = annotator
         self.statistics = Statistics()
         self._catalog = Catalog(annotator.bundle)

@@ -70,6 +70,17 @@ class Answerer:
             limits=service_pb2_limits(limits),
         )
 
+    def check_version(self, version: str) -> None:
+        """Refuse a version of the bundle that is not this one."""
+        if version not in ("", self.version):
+            known = f"bundle version {version!r} is not loaded; there are {self.version!r}"
+            raise Rejection("NOT_FOUND", known)
+
+    def list_tasks_of(self, request: service_pb2.ListTasksRequest) -> service_pb2.ListTasksResponse:
+        """Answer ListTasks for the version that it names."""
+        self.check_version(request.bundle_version)
+        return self.list_tasks()
+
     def pick(self, names: Sequence[str]) -> list[Head]:
         """Give the heads asked for."""
         if not names:

@@ -113,7 +113,7 @@ class Servicer(AnnotationServiceServicer):
         return self._unary("Annotate", request, context, self._annotate)
 
     def ListTasks(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        return self._unary("ListTasks", request, context, lambda _: self._answerer.list_tasks())
+        return self._unary("ListTasks", request, context, self._answerer.list_tasks_of)
 
     def AnnotateStream(  # noqa: N802 - gRPC's name
         self, request_iterator: Any, context: Any
@@ -145,6 +145,7 @@ class Servicer(AnnotationServiceServicer):
         answerer.check_size(request.documents, "documents")
         heads, unit = answerer.pick(request.tasks), known_unit(request.offset_unit)
         check_priority(request.priority)
+        answerer.check_version(request.bundle_version)
         return service_pb2.AnnotateResponse(
             annotations=[
                 answerer.annotate(document, heads, unit, f"documents[{index}]")
@@ -162,6 +163,7 @@ class Servicer(AnnotationServiceServicer):
         answerer.check_size([item.document for item in request.items], "items")
         heads, unit = answerer.pick(request.tasks), known_unit(request.offset_unit)
         check_priority(request.priority)
+        answerer.check_version(request.bundle_version)
         response = service_pb2.AnnotateStreamResponse(
             offset_unit=unit, bundle_version=answerer.version, timings=timings()
         )

@@ -29,7 +29,7 @@ from polyhead.v1 import result_pb2 as polyhead_dot_v1_dot_result__pb2
 from polyhead.v1 import task_pb2 as polyhead_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$polyhead/v1/annotation_service.proto\x12\x0bpolyhead.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/rpc/status.proto\x1a\x1apolyhead/v1/document.proto\x1a\x18polyhead/v1/result.proto\x1a\x16polyhead/v1/task.proto\"\xa1\x01\n\x0f\x41nnotateRequest\x12(\n\tdocuments\x18\x01 \x03(\x0b\x32\x15.polyhead.v1.Document\x12\r\n\x05tasks\x18\x02 \x03(\t\x12,\n\x0boffset_unit\x18\x03 \x01(\x0e\x32\x17.polyhead.v1.OffsetUnit\x12\'\n\x08priority\x18\x04 \x01(\x0e\x32\x15.polyhead.v1.Priority\"\xb5\x01\n\x10\x41nnotateResponse\x12\x34\n\x0b\x61nnotations\x18\x01 \x03(\x0b\x32\x1f.polyhead.v1.DocumentAnnotation\x12,\n\x0boffset_unit\x18\x02 \x01(\x0e\x32\x17.polyhead.v1.OffsetUnit\x12\x16\n\x0e\x62undle_version\x18\x03 \x01(\t\x12%\n\x07timings\x18\x04 \x01(\x0b\x32\x14.polyhead.v1.Timings\"i\n\x07Timings\x12\x18\n\x10tokenize_seconds\x18\x01 \x01(\x01\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x01\x12\x16\n\x0e\x65ncode_seconds\x18\x03 \x01(\x01\x12\x15\n\rheads_seconds\x18\x04 \x01(\x01\"\xa5\x01\n\x15\x41nnotateStreamRequest\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.polyhead.v1.StreamItem\x12\r\n\x05tasks\x18\x02 \x03(\t\x12,\n\x0boffset_unit\x18\x03 \x01(\x0e\x32\x17.polyhead.v1.OffsetUnit\x12\'\n\x08priority\x18\x04 \x01(\x0e\x32\x15.polyhead.v1.Priority\"A\n\nStreamItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\'\n\x08\x64ocument\x18\x02 \x01(\x0b\x32\x15.polyhead.v1.Document\"\xb3\x01\n\x16\x41nnotateStreamResponse\x12,\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1a.polyhead.v1.StreamOutcome\x12,\n\x0boffset_unit\x18\x02 \x01(\x0e\x32\x17.polyhead.v1.OffsetUnit\x12\x16\n\x0e\x62undle_version\x18\x03 \x01(\t\x12%\n\x07timings\x18\x04 \x01(\x0b\x32\x14.polyhead.v1.Timings\"\x82\x01\n\rStreamOutcome\x12\n\n\x02id\x18\x01 \x01(\t\x12\x35\n\nannotation\x18\x02 \x01(\x0b\x32\x1f.polyhead.v1.DocumentAnnotationH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\x12\n\x10ListTasksRequest\"\x87\x01\n\x11ListTasksResponse\x12 \n\x05tasks\x18\x01 \x03(\x0b\x32\x11.polyhead.v1.Task\x12\x13\n\x0b\x62undle_name\x18\x02 \x01(\t\x12\x16\n\x0e\x62undle_version\x18\x03 \x01(\t\x12#\n\x06limits\x18\x04 \x01(\x0b\x32\x13.polyhead.v1.Limits*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02\x32\xd3\x02\n\x11\x41nnotationService\x12`\n\x08\x41nnotate\x12\x1c.polyhead.v1.AnnotateRequest\x1a\x1d.polyhead.v1.AnnotateResponse\"\x17\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/annotate:\x01*\x12}\n\x0e\x41nnotateStream\x12\".polyhead.v1.AnnotateStreamRequest\x1a#.polyhead.v1.AnnotateStreamResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/v1/annotate:stream:\x01*(\x01\x30\x01\x12]\n\tListTasks\x12\x1d.polyhead.v1.ListTasksRequest\x1a\x1e.polyhead.v1.ListTasksResponse\"\x11\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/tasksb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$polyhead/v1/annotation_service.proto\x12\x0bpolyhead.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/rpc/status.proto\x1a\x1apolyhead/v1/document.proto\x1a\x18polyhead/v1/result.proto\x1a\x16polyhead/v1/task.proto\"\xb9\x01\n\x0f\x41nnotateRequest\x12(\n\tdocuments\x18\x01 \x03(\x0b\x32\x15.polyhead.v1.Document\x12\r\n\x05tasks\x18\x02 \x03(\t\x12,\n\x0boffset_unit\x18\x03 \x01(\x0e\x32\x17.polyhead.v1.OffsetUnit\x12\'\n\x08priority\x18\x04 \x01(\x0e\x32\x15.polyhead.v1.Priority\x12\x16\n\x0e\x62undle_version\x18\x05 \x01(\t\"\xb5\x01\n\x10\x41nnotateResponse\x12\x34\n\x0b\x61nnotations\x18\x01 \x03(\x0b\x32\x1f.polyhead.v1.DocumentAnnotation\x12,\n\x0boffset_unit\x18\x02 \x01(\x0e\x32\x17.polyhead.v1.OffsetUnit\x12\x16\n\x0e\x62undle_version\x18\x03 \x01(\t\x12%\n\x07timings\x18\x04 \x01(\x0b\x32\x14.polyhead.v1.Timings\"i\n\x07Timings\x12\x18\n\x10tokenize_seconds\x18\x01 \x01(\x01\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x01\x12\x16\n\x0e\x65ncode_seconds\x18\x03 \x01(\x01\x12\x15\n\rheads_seconds\x18\x04 \x01(\x01\"\xbd\x01\n\x15\x41nnotateStreamRequest\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.polyhead.v1.StreamItem\x12\r\n\x05tasks\x18\x02 \x03(\t\x12,\n\x0boffset_unit\x18\x03 \x01(\x0e\x32\x17.polyhead.v1.OffsetUnit\x12\'\n\x08priority\x18\x04 \x01(\x0e\x32\x15.polyhead.v1.Priority\x12\x16\n\x0e\x62undle_version\x18\x05 \x01(\t\"A\n\nStreamItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\'\n\x08\x64ocument\x18\x02 \x01(\x0b\x32\x15.polyhead.v1.Document\"\xb3\x01\n\x16\x41nnotateStreamResponse\x12,\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1a.polyhead.v1.StreamOutcome\x12,\n\x0boffset_unit\x18\x02 \x01(\x0e\x32\x17.polyhead.v1.OffsetUnit\x12\x16\n\x0e\x62undle_version\x18\x03 \x01(\t\x12%\n\x07timings\x18\x04 \x01(\x0b\x32\x14.polyhead.v1.Timings\"\x82\x01\n\rStreamOutcome\x12\n\n\x02id\x18\x01 \x01(\t\x12\x35\n\nannotation\x18\x02 \x01(\x0b\x32\x1f.polyhead.v1.DocumentAnnotationH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"*\n\x10ListTasksRequest\x12\x16\n\x0e\x62undle_version\x18\x01 \x01(\t\"\x87\x01\n\x11ListTasksResponse\x12 \n\x05tasks\x18\x01 \x03(\x0b\x32\x11.polyhead.v1.Task\x12\x13\n\x0b\x62undle_name\x18\x02 \x01(\t\x12\x16\n\x0e\x62undle_version\x18\x03 \x01(\t\x12#\n\x06limits\x18\x04 \x01(\x0b\x32\x13.polyhead.v1.Limits*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02\x32\xd3\x02\n\x11\x41nnotationService\x12`\n\x08\x41nnotate\x12\x1c.polyhead.v1.AnnotateRequest\x1a\x1d.polyhead.v1.AnnotateResponse\"\x17\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/annotate:\x01*\x12}\n\x0e\x41nnotateStream\x12\".polyhead.v1.AnnotateStreamRequest\x1a#.polyhead.v1.AnnotateStreamResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/v1/annotate:stream:\x01*(\x01\x30\x01\x12]\n\tListTasks\x12\x1d.polyhead.v1.ListTasksRequest\x1a\x1e.polyhead.v1.ListTasksResponse\"\x11\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/tasksb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,26 +42,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANNOTATIONSERVICE'].methods_by_name['AnnotateStream']._serialized_options = b'\202\323\344\223\002\030\"\023/v1/annotate:stream:\001*'
   _globals['_ANNOTATIONSERVICE'].methods_by_name['ListTasks']._loaded_options = None
   _globals['_ANNOTATIONSERVICE'].methods_by_name['ListTasks']._serialized_options = b'\202\323\344\223\002\013\022\t/v1/tasks'
-  _globals['_PRIORITY']._serialized_start=1349
-  _globals['_PRIORITY']._serialized_end=1430
+  _globals['_PRIORITY']._serialized_start=1421
+  _globals['_PRIORITY']._serialized_end=1502
   _globals['_ANNOTATEREQUEST']._serialized_start=187
-  _globals['_ANNOTATEREQUEST']._serialized_end=348
-  _globals['_ANNOTATERESPONSE']._serialized_start=351
-  _globals['_ANNOTATERESPONSE']._serialized_end=532
-  _globals['_TIMINGS']._serialized_start=534
-  _globals['_TIMINGS']._serialized_end=639
-  _globals['_ANNOTATESTREAMREQUEST']._serialized_start=642
-  _globals['_ANNOTATESTREAMREQUEST']._serialized_end=807
-  _globals['_STREAMITEM']._serialized_start=809
-  _globals['_STREAMITEM']._serialized_end=874
-  _globals['_ANNOTATESTREAMRESPONSE']._serialized_start=877
-  _globals['_ANNOTATESTREAMRESPONSE']._serialized_end=1056
-  _globals['_STREAMOUTCOME']._serialized_start=1059
-  _globals['_STREAMOUTCOME']._serialized_end=1189
-  _globals['_LISTTASKSREQUEST']._serialized_start=1191
-  _globals['_LISTTASKSREQUEST']._serialized_end=1209
-  _globals['_LISTTASKSRESPONSE']._serialized_start=1212
-  _globals['_LISTTASKSRESPONSE']._serialized_end=1347
-  _globals['_ANNOTATIONSERVICE']._serialized_start=1433
-  _globals['_ANNOTATIONSERVICE']._serialized_end=1772
+  _globals['_ANNOTATEREQUEST']._serialized_end=372
+  _globals['_ANNOTATERESPONSE']._serialized_start=375
+  _globals['_ANNOTATERESPONSE']._serialized_end=556
+  _globals['_TIMINGS']._serialized_start=558
+  _globals['_TIMINGS']._serialized_end=663
+  _globals['_ANNOTATESTREAMREQUEST']._serialized_start=666
+  _globals['_ANNOTATESTREAMREQUEST']._serialized_end=855
+  _globals['_STREAMITEM']._serialized_start=857
+  _globals['_STREAMITEM']._serialized_end=922
+  _globals['_ANNOTATESTREAMRESPONSE']._serialized_start=925
+  _globals['_ANNOTATESTREAMRESPONSE']._serialized_end=1104
+  _globals['_STREAMOUTCOME']._serialized_start=1107
+  _globals['_STREAMOUTCOME']._serialized_end=1237
+  _globals['_LISTTASKSREQUEST']._serialized_start=1239
+  _globals['_LISTTASKSREQUEST']._serialized_end=1281
+  _globals['_LISTTASKSRESPONSE']._serialized_start=1284
+  _globals['_LISTTASKSRESPONSE']._serialized_end=1419
+  _globals['_ANNOTATIONSERVICE']._serialized_start=1505
+  _globals['_ANNOTATIONSERVICE']._serialized_end=1844
 # @@protoc_insertion_point(module_scope)

@@ -59,10 +59,15 @@ class AnnotateRequest(google.protobuf.message.Message):
     TASKS_FIELD_NUMBER: builtins.int
     OFFSET_UNIT_FIELD_NUMBER: builtins.int
     PRIORITY_FIELD_NUMBER: builtins.int
+    BUNDLE_VERSION_FIELD_NUMBER: builtins.int
     offset_unit: polyhead.v1.document_pb2.OffsetUnit.ValueType
     """The unit of offsets in the response. Code points where not given."""
     priority: Global___Priority.ValueType
     """How urgent the request is. Interactive where not given."""
+    bundle_version: builtins.str
+    """The version of the bundle that is to answer, one that is loaded; any where not given. NOT_FOUND
+    where it is not loaded.
+    """
     @property
     def documents(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[polyhead.v1.document_pb2.Document]:
         """The documents, at least 1. Limit: Limits.max_documents, and Limits.max_request_chars in all."""
@@ -80,8 +85,9 @@ class AnnotateRequest(google.protobuf.message.Message):
         tasks: collections.abc.Iterable[builtins.str] | None = ...,
         offset_unit: polyhead.v1.document_pb2.OffsetUnit.ValueType = ...,
         priority: Global___Priority.ValueType = ...,
+        bundle_version: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["documents", b"documents", "offset_unit", b"offset_unit", "priority", b"priority", "tasks", b"tasks"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bundle_version", b"bundle_version", "documents", b"documents", "offset_unit", b"offset_unit", "priority", b"priority", "tasks", b"tasks"]) -> None: ...
 
 Global___AnnotateRequest: typing_extensions.TypeAlias = AnnotateRequest
 
@@ -162,10 +168,15 @@ class AnnotateStreamRequest(google.protobuf.message.Message):
     TASKS_FIELD_NUMBER: builtins.int
     OFFSET_UNIT_FIELD_NUMBER: builtins.int
     PRIORITY_FIELD_NUMBER: builtins.int
+    BUNDLE_VERSION_FIELD_NUMBER: builtins.int
     offset_unit: polyhead.v1.document_pb2.OffsetUnit.ValueType
     """The unit of offsets in the response. Code points where not given."""
     priority: Global___Priority.ValueType
     """How urgent these items are. Bulk work where not given."""
+    bundle_version: builtins.str
+    """The version of the bundle that is to answer, as in AnnotateRequest.bundle_version. Where it is
+    not loaded, each item has the error.
+    """
     @property
     def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___StreamItem]:
         """The items, at least 1. Limit: Limits.max_documents, and Limits.max_request_chars in all."""
@@ -181,8 +192,9 @@ class AnnotateStreamRequest(google.protobuf.message.Message):
         tasks: collections.abc.Iterable[builtins.str] | None = ...,
         offset_unit: polyhead.v1.document_pb2.OffsetUnit.ValueType = ...,
         priority: Global___Priority.ValueType = ...,
+        bundle_version: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["items", b"items", "offset_unit", b"offset_unit", "priority", b"priority", "tasks", b"tasks"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bundle_version", b"bundle_version", "items", b"items", "offset_unit", b"offset_unit", "priority", b"priority", "tasks", b"tasks"]) -> None: ...
 
 Global___AnnotateStreamRequest: typing_extensions.TypeAlias = AnnotateStreamRequest
 
@@ -280,19 +292,25 @@ Global___StreamOutcome: typing_extensions.TypeAlias = StreamOutcome
 
 @typing.final
 class ListTasksRequest(google.protobuf.message.Message):
-    """Asks for the tasks of the loaded bundle."""
+    """Asks for the tasks of a loaded bundle."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    BUNDLE_VERSION_FIELD_NUMBER: builtins.int
+    bundle_version: builtins.str
+    """The version of the bundle, one that is loaded; the primary's where not given."""
     def __init__(
         self,
+        *,
+        bundle_version: builtins.str = ...,
     ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bundle_version", b"bundle_version"]) -> None: ...
 
 Global___ListTasksRequest: typing_extensions.TypeAlias = ListTasksRequest
 
 @typing.final
 class ListTasksResponse(google.protobuf.message.Message):
-    """The loaded bundle and its tasks."""
+    """A loaded bundle and its tasks."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

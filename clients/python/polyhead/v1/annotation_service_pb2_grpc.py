@@ -90,7 +90,7 @@ class AnnotationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListTasks(self, request, context):
-        """Lists the tasks of the loaded bundle, with their labels and measured figures.
+        """Lists the tasks of a loaded bundle, with their labels and measured figures.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -130,7 +130,7 @@ class AnnotationServiceStub(typing.Generic[_AnnotationServiceAnnotateType, _Anno
     """
 
     ListTasks: _AnnotationServiceListTasksType
-    """Lists the tasks of the loaded bundle, with their labels and measured figures."""
+    """Lists the tasks of a loaded bundle, with their labels and measured figures."""
 
 AnnotationServiceAsyncStub: typing_extensions.TypeAlias = AnnotationServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -187,6 +187,6 @@ class AnnotationServiceServicer(metaclass=abc.ABCMeta):
         request: polyhead.v1.annotation_service_pb2.ListTasksRequest,
         context: _ServicerContext,
     ) -> typing.Union[polyhead.v1.annotation_service_pb2.ListTasksResponse, collections.abc.Awaitable[polyhead.v1.annotation_service_pb2.ListTasksResponse]]:
-        """Lists the tasks of the loaded bundle, with their labels and measured figures."""
+        """Lists the tasks of a loaded bundle, with their labels and measured figures."""
 
 def add_AnnotationServiceServicer_to_server(servicer: AnnotationServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

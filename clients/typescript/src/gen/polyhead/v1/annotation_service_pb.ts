@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file polyhead/v1/annotation_service.proto.
  */
 export const file_polyhead_v1_annotation_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRwb2x5aGVhZC92MS9hbm5vdGF0aW9uX3NlcnZpY2UucHJvdG8SC3BvbHloZWFkLnYxIqEBCg9Bbm5vdGF0ZVJlcXVlc3QSKAoJZG9jdW1lbnRzGAEgAygLMhUucG9seWhlYWQudjEuRG9jdW1lbnQSDQoFdGFza3MYAiADKAkSLAoLb2Zmc2V0X3VuaXQYAyABKA4yFy5wb2x5aGVhZC52MS5PZmZzZXRVbml0EicKCHByaW9yaXR5GAQgASgOMhUucG9seWhlYWQudjEuUHJpb3JpdHkitQEKEEFubm90YXRlUmVzcG9uc2USNAoLYW5ub3RhdGlvbnMYASADKAsyHy5wb2x5aGVhZC52MS5Eb2N1bWVudEFubm90YXRpb24SLAoLb2Zmc2V0X3VuaXQYAiABKA4yFy5wb2x5aGVhZC52MS5PZmZzZXRVbml0EhYKDmJ1bmRsZV92ZXJzaW9uGAMgASgJEiUKB3RpbWluZ3MYBCABKAsyFC5wb2x5aGVhZC52MS5UaW1pbmdzImkKB1RpbWluZ3MSGAoQdG9rZW5pemVfc2Vjb25kcxgBIAEoARIVCg1xdWV1ZV9zZWNvbmRzGAIgASgBEhYKDmVuY29kZV9zZWNvbmRzGAMgASgBEhUKDWhlYWRzX3NlY29uZHMYBCABKAEipQEKFUFubm90YXRlU3RyZWFtUmVxdWVzdBImCgVpdGVtcxgBIAMoCzIXLnBvbHloZWFkLnYxLlN0cmVhbUl0ZW0SDQoFdGFza3MYAiADKAkSLAoLb2Zmc2V0X3VuaXQYAyABKA4yFy5wb2x5aGVhZC52MS5PZmZzZXRVbml0EicKCHByaW9yaXR5GAQgASgOMhUucG9seWhlYWQudjEuUHJpb3JpdHkiQQoKU3RyZWFtSXRlbRIKCgJpZBgBIAEoCRInCghkb2N1bWVudBgCIAEoCzIVLnBvbHloZWFkLnYxLkRvY3VtZW50IrMBChZBbm5vdGF0ZVN0cmVhbVJlc3BvbnNlEiwKCG91dGNvbWVzGAEgAygLMhoucG9seWhlYWQudjEuU3RyZWFtT3V0Y29tZRIsCgtvZmZzZXRfdW5pdBgCIAEoDjIXLnBvbHloZWFkLnYxLk9mZnNldFVuaXQSFgoOYnVuZGxlX3ZlcnNpb24YAyABKAkSJQoHdGltaW5ncxgEIAEoCzIULnBvbHloZWFkLnYxLlRpbWluZ3MiggEKDVN0cmVhbU91dGNvbWUSCgoCaWQYASABKAkSNQoKYW5ub3RhdGlvbhgCIAEoCzIfLnBvbHloZWFkLnYxLkRvY3VtZW50QW5ub3RhdGlvbkgAEiMKBWVycm9yGAMgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIJCgdvdXRjb21lIhIKEExpc3RUYXNrc1JlcXVlc3QihwEKEUxpc3RUYXNrc1Jlc3BvbnNlEiAKBXRhc2tzGAEgAygLMhEucG9seWhlYWQudjEuVGFzaxITCgtidW5kbGVfbmFtZRgCIAEoCRIWCg5idW5kbGVfdmVyc2lvbhgDIAEoCRIjCgZsaW1pdHMYBCABKAsyEy5wb2x5aGVhZC52MS5MaW1pdHMqUQoIUHJpb3JpdHkSGAoUUFJJT1JJVFlfVU5TUEVDSUZJRUQQABIYChRQUklPUklUWV9JTlRFUkFDVElWRRABEhEKDVBSSU9SSVRZX0JVTEsQAjLTAgoRQW5ub3RhdGlvblNlcnZpY2USYAoIQW5ub3RhdGUSHC5wb2x5aGVhZC52MS5Bbm5vdGF0ZVJlcXVlc3QaHS5wb2x5aGVhZC52MS5Bbm5vdGF0ZVJlc3BvbnNlIheC0+STAhE6ASoiDC92MS9hbm5vdGF0ZRJ9Cg5Bbm5vdGF0ZVN0cmVhbRIiLnBvbHloZWFkLnYxLkFubm90YXRlU3RyZWFtUmVxdWVzdBojLnBvbHloZWFkLnYxLkFubm90YXRlU3RyZWFtUmVzcG9uc2UiHoLT5JMCGDoBKiITL3YxL2Fubm90YXRlOnN0cmVhbSgBMAESXQoJTGlzdFRhc2tzEh0ucG9seWhlYWQudjEuTGlzdFRhc2tzUmVxdWVzdBoeLnBvbHloZWFkLnYxLkxpc3RUYXNrc1Jlc3BvbnNlIhGC0+STAgsSCS92MS90YXNrc2IGcHJvdG8z", [file_google_api_annotations, file_google_rpc_status, file_polyhead_v1_document, file_polyhead_v1_result, file_polyhead_v1_task]);
+  fileDesc("CiRwb2x5aGVhZC92MS9hbm5vdGF0aW9uX3NlcnZpY2UucHJvdG8SC3BvbHloZWFkLnYxIrkBCg9Bbm5vdGF0ZVJlcXVlc3QSKAoJZG9jdW1lbnRzGAEgAygLMhUucG9seWhlYWQudjEuRG9jdW1lbnQSDQoFdGFza3MYAiADKAkSLAoLb2Zmc2V0X3VuaXQYAyABKA4yFy5wb2x5aGVhZC52MS5PZmZzZXRVbml0EicKCHByaW9yaXR5GAQgASgOMhUucG9seWhlYWQudjEuUHJpb3JpdHkSFgoOYnVuZGxlX3ZlcnNpb24YBSABKAkitQEKEEFubm90YXRlUmVzcG9uc2USNAoLYW5ub3RhdGlvbnMYASADKAsyHy5wb2x5aGVhZC52MS5Eb2N1bWVudEFubm90YXRpb24SLAoLb2Zmc2V0X3VuaXQYAiABKA4yFy5wb2x5aGVhZC52MS5PZmZzZXRVbml0EhYKDmJ1bmRsZV92ZXJzaW9uGAMgASgJEiUKB3RpbWluZ3MYBCABKAsyFC5wb2x5aGVhZC52MS5UaW1pbmdzImkKB1RpbWluZ3MSGAoQdG9rZW5pemVfc2Vjb25kcxgBIAEoARIVCg1xdWV1ZV9zZWNvbmRzGAIgASgBEhYKDmVuY29kZV9zZWNvbmRzGAMgASgBEhUKDWhlYWRzX3NlY29uZHMYBCABKAEivQEKFUFubm90YXRlU3RyZWFtUmVxdWVzdBImCgVpdGVtcxgBIAMoCzIXLnBvbHloZWFkLnYxLlN0cmVhbUl0ZW0SDQoFdGFza3MYAiADKAkSLAoLb2Zmc2V0X3VuaXQYAyABKA4yFy5wb2x5aGVhZC52MS5PZmZzZXRVbml0EicKCHByaW9yaXR5GAQgASgOMhUucG9seWhlYWQudjEuUHJpb3JpdHkSFgoOYnVuZGxlX3ZlcnNpb24YBSABKAkiQQoKU3RyZWFtSXRlbRIKCgJpZBgBIAEoCRInCghkb2N1bWVudBgCIAEoCzIVLnBvbHloZWFkLnYxLkRvY3VtZW50IrMBChZBbm5vdGF0ZVN0cmVhbVJlc3BvbnNlEiwKCG91dGNvbWVzGAEgAygLMhoucG9seWhlYWQudjEuU3RyZWFtT3V0Y29tZRIsCgtvZmZzZXRfdW5pdBgCIAEoDjIXLnBvbHloZWFkLnYxLk9mZnNldFVuaXQSFgoOYnVuZGxlX3ZlcnNpb24YAyABKAkSJQoHdGltaW5ncxgEIAEoCzIULnBvbHloZWFkLnYxLlRpbWluZ3MiggEKDVN0cmVhbU91dGNvbWUSCgoCaWQYASABKAkSNQoKYW5ub3RhdGlvbhgCIAEoCzIfLnBvbHloZWFkLnYxLkRvY3VtZW50QW5ub3RhdGlvbkgAEiMKBWVycm9yGAMgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIJCgdvdXRjb21lIioKEExpc3RUYXNrc1JlcXVlc3QSFgoOYnVuZGxlX3ZlcnNpb24YASABKAkihwEKEUxpc3RUYXNrc1Jlc3BvbnNlEiAKBXRhc2tzGAEgAygLMhEucG9seWhlYWQudjEuVGFzaxITCgtidW5kbGVfbmFtZRgCIAEoCRIWCg5idW5kbGVfdmVyc2lvbhgDIAEoCRIjCgZsaW1pdHMYBCABKAsyEy5wb2x5aGVhZC52MS5MaW1pdHMqUQoIUHJpb3JpdHkSGAoUUFJJT1JJVFlfVU5TUEVDSUZJRUQQABIYChRQUklPUklUWV9JTlRFUkFDVElWRRABEhEKDVBSSU9SSVRZX0JVTEsQAjLTAgoRQW5ub3RhdGlvblNlcnZpY2USYAoIQW5ub3RhdGUSHC5wb2x5aGVhZC52MS5Bbm5vdGF0ZVJlcXVlc3QaHS5wb2x5aGVhZC52MS5Bbm5vdGF0ZVJlc3BvbnNlIheC0+STAhE6ASoiDC92MS9hbm5vdGF0ZRJ9Cg5Bbm5vdGF0ZVN0cmVhbRIiLnBvbHloZWFkLnYxLkFubm90YXRlU3RyZWFtUmVxdWVzdBojLnBvbHloZWFkLnYxLkFubm90YXRlU3RyZWFtUmVzcG9uc2UiHoLT5JMCGDoBKiITL3YxL2Fubm90YXRlOnN0cmVhbSgBMAESXQoJTGlzdFRhc2tzEh0ucG9seWhlYWQudjEuTGlzdFRhc2tzUmVxdWVzdBoeLnBvbHloZWFkLnYxLkxpc3RUYXNrc1Jlc3BvbnNlIhGC0+STAgsSCS92MS90YXNrc2IGcHJvdG8z", [file_google_api_annotations, file_google_rpc_status, file_polyhead_v1_document, file_polyhead_v1_result, file_polyhead_v1_task]);
 
 /**
  * Documents and what is wanted to know about them.
@@ -55,6 +55,14 @@ export type AnnotateRequest = Message<"polyhead.v1.AnnotateRequest"> & {
    * @generated from field: polyhead.v1.Priority priority = 4;
    */
   priority: Priority;
+
+  /**
+   * The version of the bundle that is to answer, one that is loaded; any where not given. NOT_FOUND
+   * where it is not loaded.
+   *
+   * @generated from field: string bundle_version = 5;
+   */
+  bundleVersion: string;
 };
 
 /**
@@ -182,6 +190,14 @@ export type AnnotateStreamRequest = Message<"polyhead.v1.AnnotateStreamRequest">
    * @generated from field: polyhead.v1.Priority priority = 4;
    */
   priority: Priority;
+
+  /**
+   * The version of the bundle that is to answer, as in AnnotateRequest.bundle_version. Where it is
+   * not loaded, each item has the error.
+   *
+   * @generated from field: string bundle_version = 5;
+   */
+  bundleVersion: string;
 };
 
 /**
@@ -306,11 +322,17 @@ export const StreamOutcomeSchema: GenMessage<StreamOutcome> = /*@__PURE__*/
   messageDesc(file_polyhead_v1_annotation_service, 6);
 
 /**
- * Asks for the tasks of the loaded bundle.
+ * Asks for the tasks of a loaded bundle.
  *
  * @generated from message polyhead.v1.ListTasksRequest
  */
 export type ListTasksRequest = Message<"polyhead.v1.ListTasksRequest"> & {
+  /**
+   * The version of the bundle, one that is loaded; the primary's where not given.
+   *
+   * @generated from field: string bundle_version = 1;
+   */
+  bundleVersion: string;
 };
 
 /**
@@ -321,7 +343,7 @@ export const ListTasksRequestSchema: GenMessage<ListTasksRequest> = /*@__PURE__*
   messageDesc(file_polyhead_v1_annotation_service, 7);
 
 /**
- * The loaded bundle and its tasks.
+ * A loaded bundle and its tasks.
  *
  * @generated from message polyhead.v1.ListTasksResponse
  */
@@ -436,7 +458,7 @@ export const AnnotationService: GenService<{
     output: typeof AnnotateStreamResponseSchema;
   },
   /**
-   * Lists the tasks of the loaded bundle, with their labels and measured figures.
+   * Lists the tasks of a loaded bundle, with their labels and measured figures.
    *
    * @generated from rpc polyhead.v1.AnnotationService.ListTasks
    */

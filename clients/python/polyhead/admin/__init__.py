@@ -1,0 +1,1 @@
+"""The admin service's messages and stubs."""

@@ -1,0 +1,103 @@
+"""One set of processors for the engines of all bundles."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from polyhead_server.engine import Engine, EngineFacts, Hidden
+    from polyhead_server.packing import Packed
+
+_TURNS = 32
+"""Of so many turns a humble one has one at least."""
+
+
+class Cores:
+    """Lets only so many batches be encoded at a time, whatever bundle they are for.
+
+    Two engines that each take all processors would slow each other down by more than half. Turns
+    are taken in order; the humble ones come after all others, but are never left out for good.
+
+    Args:
+        streams: batches at a time.
+    """
+
+    def __init__(self, streams: int) -> None:
+        self._free = streams
+        self._lock = threading.Lock()
+        self._line: deque[threading.Lock] = deque()
+        self._humble: deque[threading.Lock] = deque()
+        self._passed_over = 0
+
+    def take(self, *, humble: bool = False) -> None:
+        """Wait for a turn."""
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            turn = threading.Lock()
+            turn.acquire()
+            (self._humble if humble else self._line).append(turn)
+        turn.acquire()  # given by whoever has his turn behind him
+
+    def give(self) -> None:
+        """End a turn."""
+        with self._lock:
+            turn = self._next()
+            if turn is None:
+                self._free += 1
+            else:
+                turn.release()
+
+    def _next(self) -> threading.Lock | None:
+        due = self._humble and self._passed_over >= _TURNS - 1
+        if self._line and not due:
+            self._passed_over += bool(self._humble)
+            return self._line.popleft()
+        self._passed_over = 0
+        return self._humble.popleft() if self._humble else None
+
+
+class SharedEngine:
+    """An engine that takes turns with those of other bundles.
+
+    Args:
+        engine: what encodes.
+        cores: gives the turns.
+
+    Attributes:
+        humble: whether it leaves the turns to others, where they want them.
+    """
+
+    def __init__(self, engine: Engine, cores: Cores) -> None:
+        self.humble = False
+        self._engine = engine
+        self._cores = cores
+
+    @property
+    def streams(self) -> int:
+        """Calls that are worked on at the same time."""
+        return self._engine.streams
+
+    @property
+    def facts(self) -> EngineFacts:
+        """What the engine chose to be."""
+        return self._engine.facts
+
+    def infer(self, batch: Packed) -> Hidden:
+        """Encode a batch: [N, H], when it is its turn."""
+        self._cores.take(humble=self.humble)
+        try:
+            return self._engine.infer(batch)
+        finally:
+            self._cores.give()
+
+    def plain(self, batch: Packed) -> Hidden | None:
+        """Encode a batch in f32, slowly: [N, H]. None where ``infer`` does so."""
+        return self._engine.plain(batch)
+
+    def close(self) -> None:
+        """Give up threads and memory, once no call is under way."""
+        self._engine.close()
