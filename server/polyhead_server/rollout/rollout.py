@@ -72,16 +72,16 @@ class Rollout:
         """
         return await self._alone(self._reload(path or self._default, beside=beside))
 
-    async def try_reload(self) -> None:
-        """Load the bundle of the start anew; what goes wrong stands in log and metrics."""
+    async def try_reload(self, path: str = "") -> None:
+        """Load a bundle, that of the start for none; what goes wrong stands in log and metrics."""
         try:
-            await self.reload()
+            await self.reload(path)
         except RequestError:
             return
 
-    def ask(self) -> None:
-        """Begin to load the bundle of the start anew."""
-        self._keep(asyncio.create_task(self.try_reload()))
+    def ask(self, path: str = "") -> None:
+        """Begin to load a bundle, that of the start for none."""
+        self._keep(asyncio.create_task(self.try_reload(path)))
 
     async def close(self) -> None:
         """Give up what is under way."""

@@ -1,8 +1,9 @@
 """The worker's end of the socket between it and its supervisor.
 
 Lines of JSON go either way. The supervisor sends its orders first, later the numbers of snapshots
-that it wants, one a line. The worker sends objects with `ready`, `failed`, or `snapshot` and
-`number`. That the socket ends is how a worker learns that its supervisor is gone.
+that it wants, and what to do for a rollout, with a `number`. The worker sends objects with `ready`,
+`failed`, `snapshot` and `number`, or `done` and `number`. That the socket ends is how a worker
+learns that its supervisor is gone.
 """
 
 from __future__ import annotations
@@ -49,16 +50,21 @@ class Lifeline:
             self._socket.sendall(line)
 
     def answer(
-        self, registry: CollectorRegistry, on_lost: Callable[[], object], patience: float
+        self,
+        registry: CollectorRegistry,
+        on_order: Callable[[dict[str, Any]], object],
+        on_lost: Callable[[], object],
+        patience: float,
     ) -> None:
         """Begin to send snapshots when asked, in a thread of its own, whatever else is busy.
 
         Args:
             registry: what to take them of.
+            on_order: called with every order.
             on_lost: called when the supervisor is gone.
             patience: seconds after that until the process ends, finished or not.
         """
-        arguments = (registry, on_lost, patience)
+        arguments = (registry, on_order, on_lost, patience)
         threading.Thread(target=self._answer, args=arguments, daemon=True).start()
 
     def end(self) -> None:
@@ -66,11 +72,19 @@ class Lifeline:
         self._done.set()
 
     def _answer(
-        self, registry: CollectorRegistry, on_lost: Callable[[], object], patience: float
+        self,
+        registry: CollectorRegistry,
+        on_order: Callable[[dict[str, Any]], object],
+        on_lost: Callable[[], object],
+        patience: float,
     ) -> None:
         with contextlib.suppress(OSError):
             while line := self._lines.readline():
-                self.tell(snapshot=take(registry), number=int(line))
+                said = json.loads(line)
+                if isinstance(said, int):
+                    self.tell(snapshot=take(registry), number=said)
+                else:
+                    on_order(said)
         with contextlib.suppress(RuntimeError):  # the event loop may have ended meanwhile
             on_lost()
         if not self._done.wait(patience):

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import dataclasses
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import ProcessCollector
 
@@ -19,8 +19,9 @@ from polyhead_server import options
 from polyhead_server.errors import PolyheadError, SettingsError
 from polyhead_server.logs import configure_logs
 from polyhead_server.loops import loop_factory
-from polyhead_server.signals import stop_on_signals
+from polyhead_server.signals import reload_on_signal, stop_on_signals
 from polyhead_server.workers.lifeline import Lifeline
+from polyhead_server.workers.orders import obey
 from polyhead_server.workers.snapshot import take
 
 if TYPE_CHECKING:
@@ -61,12 +62,21 @@ async def _run(settings: Settings, lifeline: Lifeline) -> bool:
     loop = asyncio.get_running_loop()
     # A group of processes may be told to stop as a whole and by the supervisor: twice means once.
     stop_on_signals(stop, at_once=lambda _: None)
+    reload_on_signal(lambda: None)  # that is the supervisor's affair
     server = await start_server(settings)
     registry = server.metrics.registry
     with contextlib.suppress(ValueError):  # it may be there already
         ProcessCollector(registry=registry)
     patience = settings.drain_seconds + LAST_SECONDS
-    lifeline.answer(registry, lambda: loop.call_soon_threadsafe(stop.set), patience)
+
+    async def carry_out(order: dict[str, Any]) -> None:
+        lifeline.tell(done=await obey(order, server.candidates), number=order["number"])
+
+    def on_order(order: dict[str, Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the event loop may have ended
+            asyncio.run_coroutine_threadsafe(carry_out(order), loop)
+
+    lifeline.answer(registry, on_order, lambda: loop.call_soon_threadsafe(stop.set), patience)
     lifeline.tell(ready=dataclasses.asdict(server.ready))
     await stop.wait()
     drained = await server.stop()

@@ -7,14 +7,20 @@ import contextlib
 import itertools
 import signal
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from polyhead_server.cpus import shared, usable_cpus
-from polyhead_server.errors import StartError
-from polyhead_server.metrics import MetricsPort
-from polyhead_server.signals import leave, stop_on_signals
+from polyhead_server.errors import RequestError, StartError
+from polyhead_server.metrics import Metrics, MetricsPort
+from polyhead_server.rollout.admin import open_admin_port
+from polyhead_server.rollout.figures import ReloadFigures
+from polyhead_server.rollout.rollout import Rollout
+from polyhead_server.rollout.watch import Watch, stamp
+from polyhead_server.signals import leave, reload_on_signal, stop_on_signals
+from polyhead_server.workers.crew import WorkerCrew
 from polyhead_server.workers.ports import reserved
 from polyhead_server.workers.process import LAST_SECONDS
 from polyhead_server.workers.totals import Totals
@@ -75,6 +81,7 @@ async def supervise(settings: Settings, announce: Callable[[Ready], object]) -> 
             settings = replace(settings, inference_http_port=http)
         supervisor = Supervisor(settings, stop, announce)
         stop_on_signals(stop, at_once=supervisor.leave)
+        reload_on_signal(supervisor.reload)
         return await supervisor.run()
 
 
@@ -98,10 +105,17 @@ class Supervisor:
         self._workers: dict[int, Worker] = {}
         self._loop = asyncio.get_running_loop()
         self._totals = Totals(self._read_metrics)
+        self._crew = WorkerCrew()
+        reloads = ReloadFigures(self._totals.registry)
+        self._rollout = Rollout(self._crew, settings.bundle, reloads)
+        self._watch = Watch(settings.bundle, stamp(settings.bundle), self._rollout.try_reload)
+        self._admin_port = open_admin_port(settings)
         self._metrics_port = self._open_metrics()
 
     async def run(self) -> bool:
         """Serve until told to stop; whether everything was drained."""
+        if self._admin_port is not None:
+            await self._admin_port.open(self._rollout, Metrics())
         keepers = [asyncio.create_task(self._keep(index)) for index in range(len(self._threads))]
         stopping = asyncio.create_task(self._stop.wait())
         sampling = asyncio.create_task(self._sample())
@@ -115,8 +129,14 @@ class Supervisor:
             self._kill()
             for task in (stopping, sampling, *keepers):
                 task.cancel()
+            await self._hold()
             if self._metrics_port is not None:
                 await asyncio.to_thread(self._metrics_port.close)
+
+    def reload(self) -> None:
+        """Begin to load the bundle anew in all workers; before they are ready they do so anyway."""
+        if self._announce is None and not self._stop.is_set():
+            self._rollout.ask()
 
     def leave(self, number: int) -> None:
         """End all workers, and this process, at once, because of a signal."""
@@ -143,7 +163,8 @@ class Supervisor:
     async def _live(self, index: int) -> _Life:
         """One worker from start to end."""
         threads = self._settings.threads or self._threads[index]
-        settings = replace(self._settings, threads=threads, metrics_port=-1)
+        own = {"metrics_port": -1, "admin_port": -1, "watch_bundle": False}
+        settings = replace(self._settings, threads=threads, bundle=self._bundle(), **own)
         try:
             worker = self._workers[index] = await Worker.start(index, settings)
         except OSError as error:  # no memory, processes or files left: others may end soon
@@ -152,6 +173,7 @@ class Supervisor:
         if self._stop.is_set():
             worker.drain()
         if await worker.started():
+            await self._welcome(worker)
             self._count()
         status = await worker.ended()
         # In one step, so that no reader of the metrics misses the worker or meets it twice.
@@ -168,8 +190,30 @@ class Supervisor:
             return
         url = self._metrics_port.url if self._metrics_port is not None else None
         _log.info("ready", workers=len(ready), address=ready[0].address, metrics=url)
-        self._announce(replace(ready[0], metrics=url))
+        admin = self._admin_port.address if self._admin_port is not None else None
+        self._announce(replace(ready[0], metrics=url, admin=admin))
         self._announce = None
+        if self._settings.watch_bundle:
+            self._watch.start()
+
+    def _bundle(self) -> Path:
+        """What a further worker starts with: what the others serve, if it is there still."""
+        served = Path(self._crew.path or self._settings.bundle)
+        return served if served.is_dir() else self._settings.bundle
+
+    async def _welcome(self, worker: Worker) -> None:
+        """Have a worker serve what the others do."""
+        try:
+            if not await self._rollout.locked(self._crew.welcome(worker)):
+                self._rollout.ask(str(self._bundle()))
+        except RequestError as error:
+            _log.error("worker_differs", worker=worker.index, reason=str(error))
+
+    async def _hold(self) -> None:
+        await self._watch.close()
+        await self._rollout.close()
+        if self._admin_port is not None:
+            await self._admin_port.close()
 
     def _hope(self, life: _Life, short_lives: int) -> None:
         """Raise StartError where another start would not help either."""
@@ -189,6 +233,7 @@ class Supervisor:
             await asyncio.wait_for(self._stop.wait(), seconds)
 
     async def _drain(self, keepers: list[asyncio.Task[bool]]) -> bool:
+        await self._watch.close()
         limit = self._settings.drain_seconds + 2 * LAST_SECONDS
         for worker in self._workers.values():
             worker.drain()

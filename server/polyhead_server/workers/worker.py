@@ -16,6 +16,7 @@ from polyhead_server.ready import Ready
 
 if TYPE_CHECKING:
     from polyhead_server.settings import Settings
+    from polyhead_server.workers.orders import Order, Report
     from polyhead_server.workers.snapshot import Snapshot
 
 _LONGEST_LINE = 1 << 26
@@ -47,6 +48,7 @@ class Worker:
         self._writer = writer
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[None]] = {}
+        self._ordered: dict[int, asyncio.Future[Report | None]] = {}
         self._started = asyncio.Event()
         self._hearing = asyncio.create_task(self._hear(reader))
 
@@ -78,6 +80,11 @@ class Worker:
         """The process's id."""
         return self._process.pid
 
+    @property
+    def gone(self) -> bool:
+        """Whether it hears no order any more."""
+        return self._hearing.done()
+
     async def started(self) -> bool:
         """Wait until it is ready, or has ended instead; whether it is ready."""
         await self._started.wait()
@@ -101,6 +108,18 @@ class Worker:
             await asyncio.wait_for(answer, seconds)
         self._asked.pop(number, None)
 
+    async def order(self, order: Order) -> Report | None:
+        """Have it carry out an order; None where it ended before it had."""
+        if self.ready is None or self._hearing.done():
+            return None
+        number = next(self._numbers)
+        report = self._ordered[number] = asyncio.get_running_loop().create_future()
+        self._writer.write(json.dumps({**order, "number": number}).encode() + b"\n")
+        try:
+            return await report
+        finally:
+            self._ordered.pop(number, None)
+
     def drain(self) -> None:
         """Ask it to finish what is under way, and end."""
         self._signal(signal.SIGTERM)
@@ -122,6 +141,8 @@ class Worker:
             self._started.set()
             for number in tuple(self._asked):
                 self._answered(number)
+            for report in tuple(self._ordered.values()):
+                _settle(report, None)
 
     def _take(self, said: dict[str, Any]) -> None:
         match said:
@@ -133,8 +154,15 @@ class Worker:
             case {"snapshot": snapshot, "number": number}:
                 self.last = snapshot
                 self._answered(number)
+            case {"done": dict(report), "number": number}:
+                _settle(self._ordered.get(number), report)
 
     def _answered(self, number: int) -> None:
         answer = self._asked.pop(number, None)
         if answer is not None and not answer.done():
             answer.set_result(None)
+
+
+def _settle(report: asyncio.Future[Report | None] | None, value: Report | None) -> None:
+    if report is not None and not report.done():
+        report.set_result(value)
