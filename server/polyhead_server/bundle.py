@@ -23,6 +23,8 @@ FORMAT = 1
 """Version of the bundle format that this server reads."""
 
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.json.sig"
+"""Ed25519 signature of the manifest, 64 bytes, where the bundle is signed."""
 
 UNFINISHED = ".part"
 """Ends the name of a file that is still being written: no part of the bundle."""
@@ -188,7 +190,7 @@ def seal_bundle(path: Path, manifest: Manifest, *, loose: Collection[str] = ()) 
         loose: files, by their path in the bundle, that get no digest: they may yet change or go.
     """
     files = {item.relative_to(path).as_posix(): item for item in path.rglob("*") if item.is_file()}
-    unlisted = {MANIFEST, *loose}
+    unlisted = {MANIFEST, SIGNATURE, *loose}
     content = {
         "format": FORMAT,
         **asdict(manifest),
@@ -217,8 +219,12 @@ def _read(path: Path) -> tuple[Bundle, Mapping[str, Any]]:
         digests = root.mapping("digests")
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from None
-    identity = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return Bundle(path, manifest, identity), digests
+    return Bundle(path, manifest, identity_of(content)), digests
+
+
+def identity_of(manifest: Mapping[str, Any]) -> str:
+    """The identity of the bundle that has this manifest, parsed."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

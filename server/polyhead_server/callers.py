@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _PORT = re.compile(r":\d+$")
-_SHOWN_DIGITS = 8
-_COMMON_NAME = "x509_common_name"
+_NAMES = ("peer_uri", "x509_common_name", "x509_subject_alternative_name")
+"""What of a certificate names its holder, the most particular first, as gRPC calls it."""
 
 
 class Origin(Protocol):
@@ -27,20 +26,28 @@ class Origin(Protocol):
         ...
 
 
-def caller_of(origin: Origin, token: str | None) -> str:
-    """A name for the log.
+def name_in(certificate: Mapping[str, Any]) -> str:
+    """Whom a certificate names, which ssl has parsed; by the same rule as over gRPC."""
+    others = tuple(certificate.get("subjectAltName", ()))
+    subject = [part for parts in certificate.get("subject", ()) for part in parts]
+    uris = [name for kind, name in others if kind == "URI"]
+    common = [name for kind, name in subject if kind == "commonName"]
+    return str(next(iter((*uris, *common, *(name for _, name in others))), ""))
+
+
+def caller_of(origin: Origin) -> str:
+    """A name for a caller who has no token.
 
     Args:
         origin: where the call came from.
-        token: the bearer token that let it in; None where none was asked for.
 
     Returns:
-        cert:NAME by the common name of a client certificate; else token:DIGEST, the beginning of
-        the token's SHA-256; else the address without its port.
+        cert:NAME by the client certificate: its first URI, else its common name, else its first
+        alternative name; without one the address, without its port.
     """
-    for name in origin.auth_context().get(_COMMON_NAME, ()):
-        return f"cert:{name.decode('utf-8', 'replace')}"
-    if token:
-        return f"token:{hashlib.sha256(token.encode()).hexdigest()[:_SHOWN_DIGITS]}"
+    proved = origin.auth_context()
+    for kind in _NAMES:
+        for name in proved.get(kind, ()):
+            return f"cert:{name.decode('utf-8', 'replace')}"
     kind, _, address = unquote(origin.peer()).partition(":")
     return _PORT.sub("", address) if kind in ("ipv4", "ipv6") else f"{kind}:{address}"

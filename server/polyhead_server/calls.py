@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import math
 import random
 import re
@@ -20,9 +19,9 @@ from polyhead_server.access_log import Work, log_call, log_texts, warn_of_texts
 from polyhead_server.callers import caller_of
 from polyhead_server.errors import (
     DeadlineExceededError,
+    DrainingError,
     InternalError,
     RequestError,
-    UnauthenticatedError,
 )
 from polyhead_server.headers import (
     CLIENT_HEADER,
@@ -30,6 +29,7 @@ from polyhead_server.headers import (
     PROXY_HEADER,
     REQUEST_ID_HEADER,
 )
+from polyhead_server.security.access import Access
 from polyhead_server.wire_errors import DETAILS_KEY, code_of, status_of
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Calls:
     Args:
         metrics: where calls are counted.
         default_deadline: seconds for a call whose client sets none.
-        tokens: bearer tokens that are let in; None for everybody.
+        access: who is let in, and how much each may ask for; None for everybody and anything.
         access_log: write a line for each call.
         log_text: write the texts that are annotated into the log.
         tracing: traces calls; None traces none.
@@ -106,7 +106,7 @@ class Calls:
         metrics: Metrics,
         *,
         default_deadline: float = math.inf,
-        tokens: frozenset[str] | None = None,
+        access: Access | None = None,
         access_log: bool = False,
         log_text: bool = False,
         tracing: Tracing | None = None,
@@ -119,7 +119,7 @@ class Calls:
         if log_text:
             warn_of_texts()
         self.draining = False
-        self._tokens = None if tokens is None else [token.encode() for token in tokens]
+        self.access = access or Access()
         self._under_way = 0
         metrics.in_flight.set_function(lambda: self._under_way)
         self._idle = asyncio.Event()
@@ -154,20 +154,6 @@ class Calls:
             await asyncio.wait_for(self._idle.wait(), limit)
         return self._idle.is_set()
 
-    def lets_in(self, authorization: str) -> bool:
-        """Whether a caller with this authorization header may call."""
-        if self._tokens is None:
-            return True
-        scheme, _, _ = authorization.partition(" ")
-        given = _token(authorization).encode()
-        matches = [hmac.compare_digest(given, known) for known in self._tokens]
-        return scheme.lower() == "bearer" and any(matches)
-
-    @property
-    def wants_token(self) -> bool:
-        """Whether callers need a token."""
-        return self._tokens is not None
-
     def begun(self) -> None:
         """A call has begun."""
         self._under_way += 1
@@ -197,7 +183,7 @@ class Call:
         self.request_id = _request_id(self._metadata.get(REQUEST_ID_HEADER, ""))
         self._trace = self._begin_trace(calls.tracing)
         self._work = Work() if calls.access_log or self._trace else None
-        self._let_in = False
+        self._client: str | None = None
         self._sent_id = False
 
     async def greet(self) -> None:
@@ -208,6 +194,8 @@ class Call:
 
         Raises:
             UnauthenticatedError: the caller may not.
+            PermissionDeniedError: the caller is known, and may not.
+            RateExceededError: it called too often.
         """
         if self._metadata.get(PROXY_HEADER) != PROXY_FOR_JSON:
             await self._send_first()
@@ -218,10 +206,44 @@ class Call:
 
         Raises:
             UnauthenticatedError: the caller may not.
+            PermissionDeniedError: the caller is known, and may not.
+            RateExceededError: it called too often.
         """
-        if not self._calls.lets_in(self._metadata.get("authorization", "")):
-            raise UnauthenticatedError("a valid bearer token is needed")
-        self._let_in = True
+        access = self._calls.access
+        self._client = access.admit(self._metadata.get("authorization", ""))
+        if access.rates is not None:
+            access.rates.take(self._name(), calls=1)
+
+    def charge(self, chars: Callable[[], int]) -> None:
+        """Take the code points of a single call out of the caller's quota.
+
+        Args:
+            chars: counts them, where that is of any use.
+
+        Raises:
+            RateExceededError: there are not that many left.
+        """
+        rates = self._calls.access.rates
+        if rates is not None:
+            rates.take(self._name(), chars=chars())
+
+    async def pace(self, chars: Callable[[], int], deadline: float) -> None:
+        """Hold a message of a stream back until it is within the caller's quota.
+
+        Raises:
+            RateExceededError: its turn would come behind the deadline.
+            DrainingError: the server is shutting down.
+        """
+        rates = self._calls.access.rates
+        if rates is None:
+            return
+        left = deadline - asyncio.get_running_loop().time()
+        wait = rates.reserve(self._name(), calls=1, chars=chars(), within=left)
+        draining = asyncio.Event()
+        with self._calls.on_drain(draining.set), contextlib.suppress(TimeoutError):
+            if wait:
+                await asyncio.wait_for(draining.wait(), wait)
+                raise DrainingError("the server is shutting down")
 
     def send_id(self) -> None:
         """Send the request id of a single call, behind its answer.
@@ -240,6 +262,8 @@ class Call:
         seconds = self._context.time_remaining()
         if seconds is None:
             seconds = self._calls.default_deadline if default is None else default
+        if self._calls.access.max_seconds:
+            seconds = min(seconds, self._calls.access.max_seconds)
         return asyncio.get_running_loop().time() + seconds
 
     def count(self, annotated: Annotated) -> None:
@@ -323,12 +347,27 @@ class Call:
 
     def _caller(self) -> dict[str, str]:
         """Who called, and for whom, where it is a gateway that says so."""
-        token = _token(self._metadata.get("authorization", ""))
-        known = token if self._let_in and self._calls.wants_token else None
-        caller = {"client": caller_of(self._context, known)}
+        caller = {"client": self._name()}
         if CLIENT_HEADER in self._metadata:
             caller["for_client"] = self._metadata[CLIENT_HEADER][:_MOST_NAME]
         return caller
+
+    def _name(self) -> str:
+        """Who called: by token, else certificate, else address."""
+        return self._client or caller_of(self._context)
+
+
+@contextlib.contextmanager
+def on_deadline(deadline: float, stop: Callable[[], object]) -> Any:
+    """Have `stop` called at an event loop time, which may be never."""
+    if deadline == math.inf:
+        yield
+        return
+    handle = asyncio.get_running_loop().call_at(deadline, stop)
+    try:
+        yield
+    finally:
+        handle.cancel()
 
 
 async def refuse(context: Context) -> None:
@@ -360,10 +399,6 @@ def _caller_is_gone(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(map(_caller_is_gone, error.exceptions))
     return isinstance(error, asyncio.CancelledError | grpc.aio.BaseError)
-
-
-def _token(authorization: str) -> str:
-    return authorization.partition(" ")[2].strip()
 
 
 def _request_id(given: str) -> str:

@@ -6,6 +6,8 @@ PolyheadError
 │   ├── NotFoundError         what the request names is not there
 │   ├── UnsupportedError      a method that this server does not offer
 │   ├── UnauthenticatedError  no valid token came with the request
+│   ├── PermissionDeniedError a token that is not good for this
+│   ├── RateExceededError     the caller's own quota is used up: try again later
 │   ├── QueueFullError        too much work waits: try again later
 │   │   └── HopelessError     the deadline cannot be met for what waits already
 │   ├── DeadlineExceededError the time that the caller gave ran out
@@ -70,6 +72,27 @@ class UnsupportedError(RequestError):
 
 class UnauthenticatedError(RequestError):
     """No valid token came with the request."""
+
+
+class PermissionDeniedError(RequestError):
+    """The caller is known, and may not do this."""
+
+
+class RateExceededError(RequestError):
+    """The caller asked for more than its quota.
+
+    Attributes:
+        retry_after: Seconds after which it holds this much again.
+        client: Whose quota it is.
+    """
+
+    def __init__(self, retry_after: float, client: str, unit: str, rate: float) -> None:
+        self.retry_after = retry_after
+        self.client = client
+        super().__init__(
+            f"the quota of {rate:g} {unit} a second is used up: "
+            f"try again in {retry_after:.3f} seconds"
+        )
 
 
 class QueueFullError(RequestError):

@@ -21,7 +21,8 @@ from polyhead_server.metrics import Metrics, MetricsPort
 from polyhead_server.ready import Ready
 from polyhead_server.rollout.admin import open_admin_port
 from polyhead_server.rollout.bundles import Bundles
-from polyhead_server.security import bearer_tokens, tls_context, tls_credentials
+from polyhead_server.security.access import make_access
+from polyhead_server.security.tls import tls_context, tls_credentials
 from polyhead_server.service import SERVICE, AnnotationService
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Server:
         self._calls = Calls(
             metrics,
             default_deadline=settings.default_deadline,
-            tokens=bearer_tokens(settings.token_file),
+            access=make_access(settings, metrics.registry),
             access_log=settings.access_log,
             log_text=settings.log_text,
             tracing=self._tracing,
@@ -227,11 +228,14 @@ def _grpc_server(settings: Settings) -> grpc.aio.Server:
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
+        ("grpc.server_handshake_timeout_ms", 20_000),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
     ]
+    if settings.max_connections:
+        options.append(("grpc.max_allowed_incoming_connections", settings.max_connections))
     if settings.max_connection_age > 0:
         age = int(settings.max_connection_age * 1000)
         grace = int(settings.default_deadline * 1000)

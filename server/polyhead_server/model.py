@@ -25,6 +25,7 @@ from polyhead_server.features import (
 )
 from polyhead_server.heads import Head, HeadOutput, load_head
 from polyhead_server.packing import ladder, pack
+from polyhead_server.security.signing import ensure_signed
 from polyhead_server.self_check import check_batch
 from polyhead_server.warming import Warming
 from polyhead_server.words import WordSplitter
@@ -99,6 +100,7 @@ class Model:
         threads: int,
         engine: str = OPENVINO,
         options: EngineOptions | None = None,
+        key: Path | None = None,
     ) -> Model:
         """Load a bundle: verify it, build the tokenizer, compile the encoder, check the heads.
 
@@ -107,12 +109,16 @@ class Model:
             threads: threads of the engine, 0 for what it takes for best.
             engine: name of the engine.
             options: what else the engine is told.
+            key: public key that the bundle must be signed with; None asks for no signature.
 
         Raises:
-            BundleError: the bundle is damaged, incomplete, of another format or inconsistent.
+            BundleError: the bundle is not signed with the key, or is damaged, incomplete, of
+                another format or inconsistent.
             StartError: the engine is not installed, or cannot be on this machine.
         """
         bundle = open_bundle(path)
+        if key is not None:
+            ensure_signed(bundle, key)
         options = replace(options or EngineOptions(), threads=threads)
         spec = bundle.manifest.encoder
         try:

@@ -9,6 +9,7 @@ import grpc
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead_server import convert
 from polyhead_server.calls import Method, refuse
+from polyhead_server.checks import chars
 from polyhead_server.received import Decoder, Received
 from polyhead_server.schedule import Priority
 from polyhead_server.stream import Stream
@@ -47,8 +48,10 @@ class AnnotationService:
             call.let_in()
             request = received.sound()
             unit = convert.unit_of(request.offset_unit)
+            sources = [convert.source_of(document) for document in request.documents]
+            call.charge(lambda: sum(map(chars, sources)))
             annotated = await self._roster.annotate(
-                [convert.source_of(document) for document in request.documents],
+                sources,
                 request.tasks,
                 deadline=call.deadline(),
                 priority=convert.priority_of(request.priority, Priority.INTERACTIVE),

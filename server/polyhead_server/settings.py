@@ -15,7 +15,14 @@ LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _LAST_PORT = 65_535
-_FILES = ("tls_cert", "tls_key", "tls_client_ca", "token_file", "admin_token_file")
+_FILES = (
+    *("tls_cert", "tls_key", "tls_client_ca", "token_file", "admin_token_file"),
+    *("jwt_keys", "bundle_key"),
+)
+_ALGORITHMS = (
+    *(f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)),
+    "EdDSA",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,8 @@ class Settings:
     """Bytes in one request message."""
     max_concurrent_streams: int = 1_024
     """Calls under way on one connection."""
+    max_connections: int = 0
+    """Connections of gRPC clients at a time, in each worker; further ones are refused; 0 any."""
     max_connection_age: float = 0.0
     """Seconds after which clients are told to connect anew, and so find new servers; 0 never."""
     watch_bundle: bool = False
@@ -88,6 +97,17 @@ class Settings:
     admin port."""
     default_deadline: float = 30.0
     """Seconds that a single call may take where the client sets no deadline."""
+    max_deadline: float = 0.0
+    """Seconds that any call may take, streams too, whatever deadline the client sets; 0 any."""
+    client_rate: float = 0.0
+    """Calls a second of one client, by token, certificate or address, in each worker; 0 any. More
+    are refused with RetryInfo; messages of a stream count, and wait instead."""
+    client_burst: float = 0.0
+    """Calls of one client that may come at once; 0 for those of one second."""
+    client_chars_per_second: float = 0.0
+    """Code points a second of one client, likewise; 0 any."""
+    client_chars_burst: float = 0.0
+    """Code points of one client that may come at once; 0 for those of one second."""
     stream_items: int = 2_048
     """Items of one stream that the server holds before it stops reading."""
     cache_mb: int = 0
@@ -115,13 +135,29 @@ class Settings:
     tls_client_ca: Path | None = None
     """PEM file with the authorities of client certificates, which then are required."""
     token_file: Path | None = None
-    """File with the bearer tokens that callers may use, one a line; no file lets everybody in."""
+    """File with the bearer tokens that callers may use, one a line, a name and a blank before it;
+    no file lets everybody in."""
+    jwt_keys: Path | None = None
+    """File with public keys, a JSON Web Key Set or PEM; callers may use tokens signed by theirs."""
+    jwt_issuer: str | None = None
+    """The issuer that such tokens must name; none allows any."""
+    jwt_audience: str | None = None
+    """The audience that such tokens must name; none allows any."""
+    jwt_algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
+    """How such tokens may be signed, of RS, PS and ES with 256, 384 and 512, and EdDSA."""
+    jwt_scope: str | None = None
+    """A word that the scope of such tokens must hold; none asks for no scope."""
+    jwt_leeway: float = 30.0
+    """Seconds by which the clock of whoever signs may differ."""
+    bundle_key: Path | None = None
+    """PEM file with the Ed25519 public key that the bundle must be signed with."""
 
     def __post_init__(self) -> None:
         problems = [
             *self._port_problems(),
             *self._size_problems(),
             *self._file_problems(),
+            *self._guard_problems(),
         ]
         if problems:
             raise SettingsError(problems)
@@ -179,6 +215,13 @@ class Settings:
             "max_message_bytes": 1,
             "max_concurrent_streams": 1,
             "max_connection_age": 0,
+            "max_connections": 0,
+            "max_deadline": 0,
+            "client_rate": 0,
+            "client_burst": 0,
+            "client_chars_per_second": 0,
+            "client_chars_burst": 0,
+            "jwt_leeway": 0,
             "stream_items": 1,
             "cache_mb": 0,
             "max_bundles": 2,
@@ -199,6 +242,30 @@ class Settings:
             problems.append(f"trace_sample: {self.trace_sample} is not from 0 to 1")
         if not self.default_deadline > 0:
             problems.append(f"default_deadline: {self.default_deadline} is not above 0")
+        return problems
+
+    def _guard_problems(self) -> list[str]:
+        problems = [
+            f"jwt_algorithms: {name} is not one of {', '.join(_ALGORITHMS)}"
+            for name in self.jwt_algorithms
+            if name not in _ALGORITHMS
+        ]
+        if not self.jwt_algorithms:
+            problems.append("jwt_algorithms: at least one is needed")
+        if self.jwt_keys is None:
+            problems += [
+                f"{name}: needs jwt_keys"
+                for name in ("jwt_issuer", "jwt_audience", "jwt_scope")
+                if getattr(self, name) is not None
+            ]
+        for burst, rate in (
+            ("client_burst", "client_rate"),
+            ("client_chars_burst", "client_chars_per_second"),
+        ):
+            if getattr(self, burst) and not getattr(self, rate):
+                problems.append(f"{burst}: needs {rate}")
+        if 0 < self.client_burst < 1:
+            problems.append(f"client_burst: {self.client_burst} is less than 1")
         return problems
 
     def _file_problems(self) -> list[str]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, cast
 import grpc
 
 from polyhead_server import convert
-from polyhead_server.calls import told
+from polyhead_server.calls import on_deadline, told
+from polyhead_server.checks import chars
 from polyhead_server.errors import (
+    DeadlineExceededError,
     DrainingError,
     InvalidRequestError,
     RequestError,
@@ -22,6 +24,8 @@ from polyhead_server.room import Room
 from polyhead_server.schedule import Priority
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from polyhead.v1 import annotation_service_pb2 as pb
     from polyhead_server.calls import Call, Calls, Context
     from polyhead_server.encoding import Source
@@ -60,10 +64,16 @@ class Stream:
         Raises:
             InvalidRequestError: a message was not one, or held no items.
             DrainingError: the server is shutting down; what was not answered was not read.
+            DeadlineExceededError: the time that any call may take is over; likewise.
         """
+        over = DeadlineExceededError("the deadline passed")
         async with asyncio.TaskGroup() as group:
             self._reader = group.create_task(self._read(group))
-            with calls.on_drain(lambda: self._stop(DrainingError("the server is shutting down"))):
+            late = on_deadline(self._deadline, lambda: self._stop(over))
+            with (
+                late,
+                calls.on_drain(lambda: self._stop(DrainingError("the server is shutting down"))),
+            ):
                 await asyncio.wait([self._reader])
         if self._end is not None:
             raise self._end
@@ -107,8 +117,10 @@ class Stream:
         unit = Unit.CODE_POINT
         try:
             unit = convert.unit_of(request.offset_unit)
+            sources = _sources(received)
+            await self._call.pace(lambda: _size(sources), self._deadline)
             annotated = await self._roster.annotate_items(
-                _sources(received),
+                sources,
                 request.tasks,
                 deadline=self._deadline,
                 priority=convert.priority_of(request.priority, Priority.BULK),
@@ -125,6 +137,11 @@ class Stream:
         except Exception as error:  # noqa: BLE001 - told, and logged where it is our fault
             version = self._roster.bundle.version
             return convert.failed_stream_response(told(error), ids, unit, version, request_id)
+
+
+def _size(sources: Sequence[Source | RequestError | None]) -> int:
+    """Code points of those that are documents."""
+    return sum(0 if isinstance(source, RequestError) else chars(source) for source in sources)
 
 
 def _sources(

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
+from google.rpc.error_details_pb2 import (
+    BadRequest,
+    ErrorInfo,
+    QuotaFailure,
+    RequestInfo,
+    RetryInfo,
+)
 from google.rpc.status_pb2 import Status
 
 from polyhead_server.errors import (
@@ -17,7 +23,9 @@ from polyhead_server.errors import (
     InternalError,
     InvalidRequestError,
     NotFoundError,
+    PermissionDeniedError,
     QueueFullError,
+    RateExceededError,
     RequestError,
     RolloutError,
     UnauthenticatedError,
@@ -35,6 +43,8 @@ CODES: dict[type[RequestError], grpc.StatusCode] = {
     NotFoundError: grpc.StatusCode.NOT_FOUND,
     UnsupportedError: grpc.StatusCode.UNIMPLEMENTED,
     UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
+    RateExceededError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     QueueFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     HopelessError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     DeadlineExceededError: grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -69,12 +79,19 @@ def _details(error: RequestError) -> list[Message]:
     if isinstance(error, InvalidRequestError):
         return [_bad_request(error)]
     if isinstance(error, QueueFullError):
-        delay = Duration()
-        delay.FromNanoseconds(int(error.retry_after * 1e9))
-        return [RetryInfo(retry_delay=delay)]
+        return [_retry(error.retry_after)]
+    if isinstance(error, RateExceededError):
+        violation = QuotaFailure.Violation(subject=error.client, description=str(error))
+        return [_retry(error.retry_after), QuotaFailure(violations=[violation])]
     if isinstance(error, RolloutError):
         return [ErrorInfo(reason=error.reason, domain=_DOMAIN)]
     return []
+
+
+def _retry(seconds: float) -> RetryInfo:
+    delay = Duration()
+    delay.FromNanoseconds(int(seconds * 1e9))
+    return RetryInfo(retry_delay=delay)
 
 
 def _bad_request(error: InvalidRequestError) -> BadRequest:

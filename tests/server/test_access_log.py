@@ -39,18 +39,17 @@ class Peer:
 
 
 @pytest.mark.parametrize(
-    ("peer", "token", "expected"),
+    ("peer", "expected"),
     [
-        (Peer("ipv4:10.0.0.7:40112"), None, "10.0.0.7"),
-        (Peer("ipv6:%5B2001:db8::1%5D:40112"), None, "[2001:db8::1]"),
-        (Peer("unix:/run/s.sock"), None, "unix:/run/s.sock"),
-        (Peer("ipv4:10.0.0.7:40112"), "a token", "token:e3316e2b"),
-        (Peer("ipv4:10.0.0.7:40112", b"client a"), "a token", "cert:client a"),
+        (Peer("ipv4:10.0.0.7:40112"), "10.0.0.7"),
+        (Peer("ipv6:%5B2001:db8::1%5D:40112"), "[2001:db8::1]"),
+        (Peer("unix:/run/s.sock"), "unix:/run/s.sock"),
+        (Peer("ipv4:10.0.0.7:40112", b"client a"), "cert:client a"),
     ],
 )
-def test_caller(peer, token, expected):
-    """A certificate says more than a token, a token more than an address."""
-    assert caller_of(peer, token) == expected
+def test_caller(peer, expected):
+    """A certificate says more than an address."""
+    assert caller_of(peer) == expected
 
 
 def logged(bundle, form, calls, **settings):
@@ -109,16 +108,16 @@ def test_console(tiny_bundle):
 def test_client_by_token(tiny_bundle, tmp_path):
     """A caller with a token is known by its digest, one with a wrong token by its address."""
     file = tmp_path / "tokens"
-    file.write_text("a token\n")
+    file.write_text("a-token\n")
 
     def calls(stub):
-        ask(stub, ("authorization", "Bearer a token"))
+        ask(stub, ("authorization", "Bearer a-token"))
         with pytest.raises(grpc.RpcError):
             ask(stub, ("authorization", "Bearer another"))
 
     found = lines(tiny_bundle, calls, token_file=file)
-    assert [line["client"] for line in found] == ["token:e3316e2b", "127.0.0.1"]
-    assert "a token" not in str(found)
+    assert [line["client"] for line in found] == ["token:1f6076e3", "127.0.0.1"]
+    assert "a-token" not in str(found)
 
 
 def test_whom_a_gateway_asks_for(tiny_bundle):

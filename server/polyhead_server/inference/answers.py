@@ -97,6 +97,11 @@ class Inference:
             work = understand(request, model, self.annotator.limits)
             if work.timeout is not None:
                 deadline = min(deadline, asyncio.get_running_loop().time() + work.timeout)
+            size = sum(map(len, work.texts))
+            if patient:
+                await call.pace(lambda: size, deadline)
+            else:
+                call.charge(lambda: size)
             annotated = await self._annotated(work, deadline, patient=patient)
             call.count(annotated)
             answer = await self.annotator.work(

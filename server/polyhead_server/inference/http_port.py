@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from polyhead_server.callers import name_in
 from polyhead_server.calls import Method
 from polyhead_server.errors import DrainingError, StartError
 from polyhead_server.inference import describe
@@ -132,7 +133,9 @@ class HttpPort:
         method = Method("http", SERVICE, name)
 
         async def handle(request: web.Request) -> web.Response:
-            wire = HttpWire(request.headers, peer=_peer(request), certificate=_common_name(request))
+            wire = HttpWire(
+                request.headers, peer=_peer(request), certificate=_certified_name(request)
+            )
             response = None
             with self._calls.open(wire, method) as call:
                 call.received()
@@ -246,12 +249,11 @@ def _peer(request: web.Request) -> str:
     return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
 
 
-def _common_name(request: web.Request) -> str:
-    """The common name of the caller's certificate; empty without one."""
+def _certified_name(request: web.Request) -> str:
+    """Whom the caller's certificate names; empty without one."""
     transport = request.transport
     certificate = transport.get_extra_info("peercert") if transport is not None else None
-    parts = [part for names in (certificate or {}).get("subject", ()) for part in names]
-    return next((name for key, name in parts if key == "commonName"), "")
+    return name_in(certificate or {})
 
 
 def _model(request: web.Request) -> tuple[str, str]:

@@ -18,6 +18,7 @@ HTTP_STATUS = {
     grpc.StatusCode.OK: 200,
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
     grpc.StatusCode.NOT_FOUND: 404,
     grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
     grpc.StatusCode.INTERNAL: 500,
@@ -34,7 +35,7 @@ class HttpWire:
     Args:
         headers: the request's.
         peer: address of the other end, as gRPC writes it.
-        certificate: common name of its client certificate; empty without one.
+        certificate: whom its client certificate names; empty without one.
 
     Attributes:
         headers: to send with every answer.

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, cast
 
 import grpc
 
-from polyhead_server.calls import told
-from polyhead_server.errors import DrainingError
+from polyhead_server.calls import on_deadline, told
+from polyhead_server.errors import DeadlineExceededError, DrainingError
 from polyhead_server.inference import open_inference_pb2 as pb
 from polyhead_server.inference.grpc_wire import infer_request, infer_response
 from polyhead_server.room import Room
 
 if TYPE_CHECKING:
     from polyhead_server.calls import Call, Calls, Context
+    from polyhead_server.errors import RequestError
     from polyhead_server.inference.answers import Inference
     from polyhead_server.received import Received
 
@@ -40,7 +41,7 @@ class InferStream:
         self._room = Room(most_texts)
         self._answers: asyncio.Queue[tuple[asyncio.Task[pb.ModelStreamInferResponse], int] | None]
         self._answers = asyncio.Queue()
-        self._draining = False
+        self._end: RequestError | None = None
 
     async def run(self, calls: Calls) -> None:
         """Answer until the caller has no more to ask, or the server shuts down.
@@ -49,17 +50,22 @@ class InferStream:
 
         Raises:
             DrainingError: the server is shutting down; what was not answered was not read.
+            DeadlineExceededError: the time that any call may take is over; likewise.
         """
+        draining = DrainingError("the server is shutting down")
+        over = DeadlineExceededError("the deadline passed")
         async with asyncio.TaskGroup() as group:
             reader = group.create_task(self._read(group))
-            with calls.on_drain(lambda: self._stop(reader)):
+            late = on_deadline(self._deadline, lambda: self._stop(reader, over))
+            with late, calls.on_drain(lambda: self._stop(reader, draining)):
                 await self._write()
-        if self._draining:
-            raise DrainingError("the server is shutting down")
+        if self._end is not None:
+            raise self._end
 
-    def _stop(self, reader: asyncio.Task[None]) -> None:
+    def _stop(self, reader: asyncio.Task[None], error: RequestError) -> None:
         """Read no more, and end once everything is answered."""
-        self._draining = not reader.done()
+        if not reader.done():
+            self._end = error
         reader.cancel()
         self._answers.put_nowait(None)
 

@@ -11,7 +11,8 @@ from polyhead.admin.v1 import admin_service_pb2 as pb
 from polyhead_server.calls import Calls, Method, refuse
 from polyhead_server.errors import InvalidRequestError, StartError, Violation
 from polyhead_server.received import Decoder, Received
-from polyhead_server.security import bearer_tokens, tls_credentials
+from polyhead_server.security.access import token_access
+from polyhead_server.security.tls import tls_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -105,14 +106,14 @@ class AdminPort:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._tokens = bearer_tokens(settings.admin_token_file)
+        self._access = token_access(settings.admin_token_file)
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         host = settings.admin_host
         self.address = f"{host}:{self._bind(f'{host}:{settings.admin_port}')}"
 
     async def open(self, rollout: Rollout, metrics: Metrics) -> None:
         """Begin to answer."""
-        calls = Calls(metrics, tokens=self._tokens, access_log=True)
+        calls = Calls(metrics, access=self._access, access_log=True)
         self._server.add_generic_rpc_handlers((AdminService(rollout, calls).handlers(),))
         reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), self._server)
         await self._server.start()

@@ -17,6 +17,7 @@ from polyhead_server.cpus import usable_cpus
 from polyhead_server.engine_start import engine_options, prepare_engine
 from polyhead_server.errors import BundleError
 from polyhead_server.forecast import Bounds
+from polyhead_server.liveness import Runs
 from polyhead_server.metrics import Metrics
 from polyhead_server.model import Model
 from polyhead_server.rollout.cores import Cores, SharedEngine
@@ -64,6 +65,7 @@ class Loader:
         self._options = engine_options(settings, self._threads)
         self._cores = Cores(self._options.streams)
         self._quiet = Metrics(CollectorRegistry())
+        self.runs: Runs[Job, WindowOutput] = Runs()
         self.limits = Limits(
             max_documents=settings.max_documents,
             max_text_chars=settings.max_text_chars,
@@ -91,6 +93,7 @@ class Loader:
             threads=self._threads,
             engine=self._settings.engine,
             options=self._options,
+            key=self._settings.bundle_key,
         )
         facts = asdict(model.engine.facts)
         _log.info("loaded", bundle=model.bundle.name, version=model.bundle.version, **facts)
@@ -131,7 +134,7 @@ class Loader:
             age_limit=settings.age_limit,
         )
         return Batcher(
-            loaded.model.encode,
+            self.runs.around(loaded.model.encode),
             observer=self._metrics,
             bounds=bounds,
             cost=loaded.cost,

@@ -1,0 +1,1 @@
+"""Who may call, as whom, how much, and which bundles are to be trusted."""
