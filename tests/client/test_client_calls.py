@@ -3,6 +3,7 @@
 import math
 from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import pytest
 
 from polyhead import (
@@ -19,6 +20,9 @@ from polyhead import (
     Words,
 )
 from polyhead.testing import Head, serve
+from polyhead.v1.annotation_service_pb2 import AnnotateRequest, AnnotateResponse
+from polyhead.v1.document_pb2 import OFFSET_UNIT_CODE_POINT
+from polyhead.v1.result_pb2 import DocumentAnnotation
 
 TEXT = "😀 Apple loved Berlin"
 
@@ -42,6 +46,40 @@ def test_the_response_is_described(client):
     assert annotation.info.offset_unit is OffsetUnit.CODE_POINT
     assert annotation.info.timings.encode == 0.003
     assert annotation.info.request_id == "mine-1"
+
+
+@pytest.mark.parametrize("behind", [True, False], ids=["behind", "ahead"])
+def test_the_id_is_the_one_under_which_it_was_served(connect, behind):
+    """What the server sends back, behind the answer or ahead of it, is the id of the call."""
+
+    def annotate(_, context):
+        given = dict(context.invocation_metadata())["x-request-id"]
+        send = context.set_trailing_metadata if behind else context.send_initial_metadata
+        send((("x-request-id", f"served-as-{given}"),))
+        if given == "bad":
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no")
+        return AnnotateResponse(
+            annotations=[DocumentAnnotation()], offset_unit=OFFSET_UNIT_CODE_POINT
+        )
+
+    method = grpc.unary_unary_rpc_method_handler(
+        annotate, AnnotateRequest.FromString, AnnotateResponse.SerializeToString
+    )
+    name = "polyhead.v1.AnnotationService"
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(name, {"Annotate": method}),)
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        client = connect(f"127.0.0.1:{port}")
+        assert client.annotate("x", request_id="mine").info.request_id == "served-as-mine"
+        with pytest.raises(InvalidArgumentError) as caught:
+            client.annotate("x", request_id="bad")
+        assert caught.value.request_id == "served-as-bad"
+    finally:
+        server.stop(None)
 
 
 def test_every_call_has_an_id(client, service):

@@ -187,7 +187,9 @@ class AsyncClient:
                 step.request, timeout=step.timeout, metadata=step.metadata
             )
             try:
-                answer = Reply(await call, await call.initial_metadata())
+                message = await call
+                around = (await call.initial_metadata(), await call.trailing_metadata())
+                answer = Reply(message, tuple(pair for part in around for pair in part or ()))
             except grpc.RpcError as error:
                 failure = error
 

@@ -56,7 +56,7 @@ class Client(SyncCalls):
         message, call = self._methods[step.method].with_call(
             step.request, timeout=step.timeout, metadata=step.metadata
         )
-        return Reply(message, call.initial_metadata())
+        return Reply(message, (*(call.initial_metadata() or ()), *(call.trailing_metadata() or ())))
 
     def _stream_method(self) -> StreamMethod:
         return self._stream

@@ -47,9 +47,13 @@ def error_of_rpc(failure: grpc.RpcError, request_id: str) -> PolyheadError:
         request_id: The id that the client sent, for failures that carry none.
     """
     call: Any = failure
-    status = _status_of(call.trailing_metadata())
+    trailers = call.trailing_metadata()
+    status = _status_of(trailers)
     details = _read_details(status.details)
-    sent_back = details.request_id or find_text(call.initial_metadata(), REQUEST_ID_KEY)
+    places = (trailers, call.initial_metadata())
+    sent_back = details.request_id or next(
+        filter(None, (find_text(metadata, REQUEST_ID_KEY) for metadata in places)), ""
+    )
     code, message = call.code(), call.details() or status.message
     return _build(code.name, message, details, sent_back or request_id)
 

@@ -51,7 +51,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A message that came back, and the metadata before it."""
+    """A message that came back, and the metadata before and behind it."""
 
     message: Any
     metadata: Metadata

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+_STREAM = "AnnotateStream"
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One message that the service received.
@@ -68,16 +71,23 @@ class _Admission:
 
     def abort(self, rejection: Rejection) -> NoReturn:
         status = status_of(rejection, self.request_id)
-        self.context.set_trailing_metadata(
-            (("grpc-status-details-bin", status.SerializeToString()),)
+        details: tuple[tuple[str, str | bytes], ...] = (
+            ("grpc-status-details-bin", status.SerializeToString()),
         )
+        if self.method != _STREAM:
+            details = (*details, (REQUEST_ID_KEY, self.request_id))
+        self.context.set_trailing_metadata(details)
         self.context.abort(grpc.StatusCode[rejection.code], rejection.message)
 
 
 def _admit(state: State, method: str, context: grpc.ServicerContext) -> _Admission:
     metadata = {key: str(value) for key, value in context.invocation_metadata()}
     request_id = metadata.get(REQUEST_ID_KEY) or uuid.uuid4().hex
-    context.send_initial_metadata(((REQUEST_ID_KEY, request_id),))
+    own_id = ((REQUEST_ID_KEY, request_id),)
+    if method == _STREAM:
+        context.send_initial_metadata(own_id)
+    else:  # as the server does: ahead of a single answer it would cost a write of its own
+        context.set_trailing_metadata(own_id)
     context.add_callback(state.gate.stir)
     admission = _Admission(state, method, context, metadata, request_id)
     if state.token is not None and metadata.get("authorization") != f"Bearer {state.token}":
@@ -118,8 +128,8 @@ class Servicer(AnnotationServiceServicer):
     def AnnotateStream(  # noqa: N802 - gRPC's name
         self, request_iterator: Any, context: Any
     ) -> Iterator[service_pb2.AnnotateStreamResponse]:
-        admission = _admit(self._state, "AnnotateStream", context)
-        fault = self._state.faults.take("AnnotateStream")
+        admission = _admit(self._state, _STREAM, context)
+        fault = self._state.faults.take(_STREAM)
         for answered, request in enumerate(request_iterator):
             admission.receive(request)
             if fault is not None and answered == fault.after:
