@@ -81,6 +81,8 @@ class OpenVinoEngine:
     ) -> None:
         self._graph = graph
         self._core = ov.Core()
+        # A file that is mapped and then cut short would end the process: bundles are replaced.
+        self._core.set_property({"ENABLE_MMAP": False})
         cpu = cpu or _this_cpu(self._core)
         arithmetic = choose_arithmetic(options, cpu, exact=exact)
         self._quick = not exact or arithmetic.floats != "f32"
@@ -176,8 +178,6 @@ def _properties(options: EngineOptions, arithmetic: Arithmetic) -> dict[str, str
     cache = {"CACHE_DIR": str(options.compile_cache)} if options.compile_cache else {}
     return {
         **cache,
-        # A file that is mapped and then cut short would end the process: bundles are replaced.
-        "ENABLE_MMAP": False,
         "INFERENCE_PRECISION_HINT": _HINTS[arithmetic.floats],
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": options.streams,

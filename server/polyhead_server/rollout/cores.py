@@ -10,15 +10,17 @@ if TYPE_CHECKING:
     from polyhead_server.engine import Engine, EngineFacts, Hidden
     from polyhead_server.packing import Packed
 
-_TURNS = 32
-"""Of so many turns a humble one has one at least."""
+LOADING_YIELDS = 4
+"""Turns that others have before each of a bundle that is being loaded."""
+SHADOW_YIELDS = 32
+"""Turns that others have before each of a shadow."""
 
 
 class Cores:
     """Lets only so many batches be encoded at a time, whatever bundle they are for.
 
     Two engines that each take all processors would slow each other down by more than half. Turns
-    are taken in order; the humble ones come after all others, but are never left out for good.
+    are taken in order; those who yield come after so many others, and are never left out for good.
 
     Args:
         streams: batches at a time.
@@ -28,18 +30,25 @@ class Cores:
         self._free = streams
         self._lock = threading.Lock()
         self._line: deque[threading.Lock] = deque()
-        self._humble: deque[threading.Lock] = deque()
+        self._humble: deque[tuple[threading.Lock, int]] = deque()
         self._passed_over = 0
 
-    def take(self, *, humble: bool = False) -> None:
-        """Wait for a turn."""
+    def take(self, yields: int = 0) -> None:
+        """Wait for a turn.
+
+        Args:
+            yields: turns that others may have before.
+        """
         with self._lock:
             if self._free:
                 self._free -= 1
                 return
             turn = threading.Lock()
             turn.acquire()
-            (self._humble if humble else self._line).append(turn)
+            if yields:
+                self._humble.append((turn, yields))
+            else:
+                self._line.append(turn)
         turn.acquire()  # given by whoever has his turn behind him
 
     def give(self) -> None:
@@ -52,12 +61,12 @@ class Cores:
                 turn.release()
 
     def _next(self) -> threading.Lock | None:
-        due = self._humble and self._passed_over >= _TURNS - 1
+        due = self._humble and self._passed_over >= self._humble[0][1]
         if self._line and not due:
             self._passed_over += bool(self._humble)
             return self._line.popleft()
         self._passed_over = 0
-        return self._humble.popleft() if self._humble else None
+        return self._humble.popleft()[0] if self._humble else None
 
 
 class SharedEngine:
@@ -68,11 +77,11 @@ class SharedEngine:
         cores: gives the turns.
 
     Attributes:
-        humble: whether it leaves the turns to others, where they want them.
+        yields: turns that it leaves to others before each of its own, where they want them.
     """
 
     def __init__(self, engine: Engine, cores: Cores) -> None:
-        self.humble = False
+        self.yields = 0
         self._engine = engine
         self._cores = cores
 
@@ -88,7 +97,7 @@ class SharedEngine:
 
     def infer(self, batch: Packed) -> Hidden:
         """Encode a batch: [N, H], when it is its turn."""
-        self._cores.take(humble=self.humble)
+        self._cores.take(self.yields)
         try:
             return self._engine.infer(batch)
         finally:

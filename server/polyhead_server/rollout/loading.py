@@ -20,7 +20,7 @@ from polyhead_server.forecast import Bounds
 from polyhead_server.liveness import Runs
 from polyhead_server.metrics import Metrics
 from polyhead_server.model import Model
-from polyhead_server.rollout.cores import Cores, SharedEngine
+from polyhead_server.rollout.cores import LOADING_YIELDS, Cores, SharedEngine
 from polyhead_server.rollout.served import Served
 from polyhead_server.seeding import seeded_cost
 
@@ -98,7 +98,7 @@ class Loader:
         facts = asdict(model.engine.facts)
         _log.info("loaded", bundle=model.bundle.name, version=model.bundle.version, **facts)
         engine = model.engine = SharedEngine(model.engine, self._cores)
-        engine.humble = aside
+        engine.yields = LOADING_YIELDS if aside else 0
         settings = replace(self._settings, warm_seconds=_EVERY_LENGTH) if aside else self._settings
         error = prepare_engine(model, settings)
         _log.info("warm", seconds=round(time.monotonic() - start, 3), error=error)

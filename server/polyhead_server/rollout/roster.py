@@ -11,6 +11,7 @@ import structlog
 
 from polyhead_server.errors import NotFoundError
 from polyhead_server.inference.models import shown
+from polyhead_server.rollout.cores import SHADOW_YIELDS
 from polyhead_server.rollout.served import return_memory
 from polyhead_server.rollout.shadow import Shadowing
 from polyhead_server.rollout.traffic import Traffic
@@ -63,7 +64,6 @@ class Roster:
         self._leaving: dict[Served, asyncio.Task[None]] = {}
         self._shadowing = Shadowing(figures)
         self.add(primary)
-        self._tell()
         metrics.watch_queue(
             lambda: self.waiting_items,
             lambda: sum(one.batcher.waiting_tokens for one in self._all()),
@@ -169,7 +169,7 @@ class Roster:
         """Let a bundle answer calls that name its version, in the place of one of the same."""
         served.figures = self._figures.of(served.version, self._served.keys() | {served.version})
         self._served[served.version] = served
-        self._tell_memory()
+        self._tell()
 
     def promote(self, served: Served) -> None:
         """Let a bundle be primary; the one that was goes where nothing is left for it to do."""
@@ -278,7 +278,8 @@ class Roster:
             {name: getattr(facts, name) for name in type(facts).__slots__}
         )
         for version, served in self._served.items():
-            served.humble(humble=self.traffic.role(version) == "shadow")
+            shadow = self.traffic.role(version) == "shadow"
+            served.give_way(SHADOW_YIELDS if shadow else 0)
         self._figures.traffic(self.traffic, self._served)
         self._tell_memory()
 

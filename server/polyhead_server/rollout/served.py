@@ -72,9 +72,9 @@ class Served:
         """Whether the bundle has all of these heads; `*` is had by every bundle."""
         return {EVERY_TASK, *(head.name for head in self.bundle.heads)}.issuperset(tasks)
 
-    def humble(self, *, humble: bool) -> None:
-        """Have it give way to other bundles, or not."""
-        self._engine.humble = humble
+    def give_way(self, yields: int) -> None:
+        """Have its engine leave so many turns to others before each of its own."""
+        self._engine.yields = yields
 
     def hold(self) -> None:
         """Keep it from closing, until `let_go`."""

@@ -15,7 +15,6 @@ import structlog
 from polyhead_server.cpus import shared, usable_cpus
 from polyhead_server.errors import RequestError, StartError
 from polyhead_server.metrics import Metrics, MetricsPort
-from polyhead_server.rollout.admin import open_admin_port
 from polyhead_server.rollout.figures import ReloadFigures
 from polyhead_server.rollout.rollout import Rollout
 from polyhead_server.rollout.watch import Watch, stamp
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from polyhead_server.ready import Ready
+    from polyhead_server.rollout.admin import AdminPort
     from polyhead_server.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -109,7 +109,7 @@ class Supervisor:
         reloads = ReloadFigures(self._totals.registry)
         self._rollout = Rollout(self._crew, settings.bundle, reloads)
         self._watch = Watch(settings.bundle, stamp(settings.bundle), self._rollout.try_reload)
-        self._admin_port = open_admin_port(settings)
+        self._admin_port = _open_admin_port(settings)
         self._metrics_port = self._open_metrics()
 
     async def run(self) -> bool:
@@ -273,6 +273,14 @@ class Supervisor:
     async def _refresh(self) -> None:
         workers = tuple(self._workers.values())
         await asyncio.gather(*(worker.refresh(_ANSWER_SECONDS) for worker in workers))
+
+
+def _open_admin_port(settings: Settings) -> AdminPort | None:
+    if settings.admin_port < 0:
+        return None
+    from polyhead_server.rollout.admin import AdminPort  # noqa: PLC0415 - gRPC is large
+
+    return AdminPort(settings)
 
 
 def _how(status: int) -> str:

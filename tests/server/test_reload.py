@@ -1,0 +1,246 @@
+"""A bundle is replaced under load: by the admin port, by a signal, when its folder changes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import shutil
+import signal
+import weakref
+
+import grpc
+import pytest
+from background_server import details, running, until
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from rollout_load import REQUEST, admin_of, under_load
+from tiny_bundle import HEADS, write_tiny_bundle
+
+from polyhead.admin.v1 import admin_service_pb2 as admin
+from polyhead_server.rollout import loading
+from polyhead_server.rollout.watch import stamp
+from polyhead_server.signals import reload_on_signal
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    """Three versions of the bundle, to be left as they are."""
+    folder = tmp_path_factory.mktemp("versions")
+    return [write_tiny_bundle(folder / version, version) for version in ("1", "2", "3")]
+
+
+def reason_of(error: grpc.RpcError) -> str:
+    trailers = dict(tuple(error.trailing_metadata()))
+    status = Status.FromString(trailers["grpc-status-details-bin"])
+    info = ErrorInfo()
+    assert any(packed.Unpack(info) for packed in status.details)
+    return info.reason
+
+
+def point(link, target) -> None:
+    """Let a link lead elsewhere, in one step."""
+    fresh = link.with_name("fresh")
+    fresh.symlink_to(target)
+    fresh.replace(link)
+
+
+async def refusal(call) -> grpc.RpcError:
+    with pytest.raises(grpc.RpcError) as caught:
+        await call
+    return caught.value
+
+
+async def test_no_call_fails(bundles):
+    """Calls and a stream go on while bundles are replaced; all are answered, then by the new."""
+    first, second, third = bundles
+    async with running(first, admin_port=0) as (server, stub), admin_of(server) as port:
+        async with under_load(stub) as load:
+            for bundle in (second, third, first):
+                answer = await port.ReloadBundle(admin.ReloadBundleRequest(path=str(bundle)))
+                assert answer.bundle.version == bundle.name
+                assert not answer.unchanged
+                await load.more()
+        assert set(load.versions) == {"1", "2", "3"}
+        answer = await stub.Annotate(REQUEST)
+        assert answer.bundle_version == "1"
+        metric = server.metrics.registry.get_sample_value
+        assert metric("polyhead_reload_total", {"result": "ok"}) == 3
+        assert metric("polyhead_last_reload_successful") == 1
+        assert metric("polyhead_bundle_documents_total", {"bundle_version": "2"}) > 0
+        assert metric("polyhead_failed_batches_total") == 0
+        await until(lambda: metric("polyhead_bundles") == 1)
+
+
+async def test_memory_is_returned(bundles):
+    """A bundle that was replaced is gone, with its engine and threads."""
+    async with running(bundles[0], admin_port=0) as (server, _), admin_of(server) as port:
+        model = weakref.ref(server._model)
+        await port.ReloadBundle(admin.ReloadBundleRequest(path=str(bundles[1])))
+        await until(lambda: server.metrics.registry.get_sample_value("polyhead_bundles") == 1)
+        await asyncio.sleep(0)
+        gc.collect()
+        await until(lambda: model() is None)
+
+
+async def test_bundle_in_use_is_kept_until_its_calls_are_answered(bundles):
+    """A call that began with the old bundle ends with it; the memory goes only then."""
+    async with running(bundles[0], admin_port=0) as (server, stub), admin_of(server) as port:
+        roster = server._bundles.roster
+        old = roster.primary
+        old.hold()
+        await port.ReloadBundle(admin.ReloadBundleRequest(path=str(bundles[1])))
+        assert roster.in_memory == 2
+        answer = await stub.Annotate(REQUEST)
+        assert answer.bundle_version == "2"
+        old.let_go()
+        await until(lambda: roster.in_memory == 1)
+
+
+async def test_at_most_two_bundles(bundles):
+    """No third bundle is loaded while two are in memory; it is told what to do."""
+    async with (
+        running(bundles[0], admin_port=0, drain_seconds=0.05) as (server, _),
+        admin_of(server) as port,
+    ):
+        old = server._bundles.roster.primary
+        old.hold()
+        await port.ReloadBundle(admin.ReloadBundleRequest(path=str(bundles[1])))
+        third = admin.ReloadBundleRequest(path=str(bundles[2]))
+        error = await refusal(port.ReloadBundle(third))
+        assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert reason_of(error) == "NO_ROOM"
+        assert "max_bundles" in error.details()
+        old.let_go()
+        answer = await port.ReloadBundle(third)
+        assert answer.bundle.version == "3"
+
+
+async def test_same_bundle_is_not_loaded_again(bundles):
+    """What is served already is not loaded a second time."""
+    async with running(bundles[0], admin_port=0) as (server, _), admin_of(server) as port:
+        before = server._model
+        answer = await port.ReloadBundle(admin.ReloadBundleRequest())
+        assert answer.unchanged
+        assert server._model is before
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (lambda folder: (folder / "encoder.bin").write_bytes(b"x"), "encoder.bin is damaged"),
+        (lambda folder: (folder / "words.json").unlink(), "missing file words.json"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json is not JSON"),
+        (shutil.rmtree, "not a bundle: it has no manifest.json"),
+    ],
+)
+async def test_bad_bundle_leaves_the_old_one(bundles, tmp_path, harm, told):
+    """What cannot be served is refused with the reason, and the old one answers as before."""
+    bad = shutil.copytree(bundles[1], tmp_path / "bad")
+    harm(bad)
+    async with running(bundles[0], admin_port=0) as (server, stub), admin_of(server) as port:
+        async with under_load(stub) as load:
+            error = await refusal(port.ReloadBundle(admin.ReloadBundleRequest(path=str(bad))))
+            await load.more()
+        assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert reason_of(error) == "BUNDLE_REFUSED"
+        assert told in error.details()
+        assert set(load.versions) == {"1"}
+        metric = server.metrics.registry.get_sample_value
+        assert metric("polyhead_reload_total", {"result": "failed"}) == 1
+        assert metric("polyhead_last_reload_successful") == 0
+        assert metric("polyhead_bundles") == 1
+
+
+async def test_served_bundle_damaged_in_place(bundles, tmp_path):
+    """Whatever becomes of its files, a bundle that is served is served on."""
+    own = shutil.copytree(bundles[0], tmp_path / "own")
+    async with running(own) as (_, stub):
+        before = await stub.Annotate(REQUEST)
+        os.truncate(own / "encoder.bin", 1)
+        shutil.rmtree(own)
+        answer = await stub.Annotate(REQUEST)
+        assert answer.annotations == before.annotations
+
+
+async def test_signal(bundles, tmp_path):
+    """SIGHUP has the bundle loaded anew, from where its link leads now."""
+    link = tmp_path / "current"
+    link.symlink_to(bundles[0])
+    async with running(link) as (server, stub):
+        reload_on_signal(server.reload)
+        point(link, bundles[1])
+        async with under_load(stub) as load:
+            os.kill(os.getpid(), signal.SIGHUP)
+            await until(lambda: load.versions["2"] > 0)
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+
+
+async def test_watch_follows_a_link(bundles, tmp_path):
+    """A link that leads elsewhere is noticed."""
+    link = tmp_path / "current"
+    link.symlink_to(bundles[0])
+    async with running(link, watch_bundle=True) as (_, stub), under_load(stub) as load:
+        point(link, bundles[1])
+        await until(lambda: load.versions["2"] > 0)
+
+
+async def test_watch_waits_for_a_whole_bundle(bundles, tmp_path):
+    """A folder that is copied half-way is refused or left alone; complete, it is served."""
+    folder = shutil.copytree(bundles[0], tmp_path / "own")
+    async with running(folder, watch_bundle=True) as (server, stub):
+        metric = server.metrics.registry.get_sample_value
+        async with under_load(stub) as load:
+            (folder / "heads/pos.safetensors").unlink()
+            shutil.copy(bundles[1] / "manifest.json", folder)
+            await until(lambda: metric("polyhead_reload_total", {"result": "failed"}) == 1)
+            await load.more()
+            assert set(load.versions) == {"1"}
+            shutil.copytree(bundles[1], folder, dirs_exist_ok=True)
+            await until(lambda: load.versions["2"] > 0)
+        assert metric("polyhead_last_reload_successful") == 1
+
+
+def test_stamp(bundles, tmp_path):
+    """A bundle's stamp changes with any of its files, and is empty without a manifest."""
+    folder = shutil.copytree(bundles[0], tmp_path / "own")
+    before = stamp(folder)
+    assert stamp(folder) == before
+    (folder / "heads/pos.safetensors").unlink()
+    assert stamp(folder) != before
+    (folder / "manifest.json").unlink()
+    assert stamp(folder) == ()
+
+
+async def test_bundle_changed_while_it_is_loaded(bundles, tmp_path, monkeypatch):
+    """What was verified and then replaced is not served."""
+    folder = shutil.copytree(bundles[1], tmp_path / "own")
+    async with running(bundles[0], admin_port=0) as (server, stub), admin_of(server) as port:
+        loader = server._bundles.candidates._loader
+        load = type(loader).load
+
+        def change(self, path, **how):
+            prepare = loading.prepare_engine
+
+            def prepare_and_change(*given):
+                shutil.copytree(bundles[2], folder, dirs_exist_ok=True)
+                return prepare(*given)
+
+            monkeypatch.setattr(loading, "prepare_engine", prepare_and_change)
+            return load(self, path, **how)
+
+        monkeypatch.setattr(type(loader), "load", change)
+        error = await refusal(port.ReloadBundle(admin.ReloadBundleRequest(path=str(folder))))
+        assert "changed while it was loaded" in error.details()
+        assert (await stub.Annotate(REQUEST)).bundle_version == "1"
+
+
+async def test_lost_head(bundles, tmp_path):
+    """A bundle without a head that the old one had is served; calls for that head are told so."""
+    fewer = write_tiny_bundle(tmp_path / "fewer", "4", HEADS[:2])
+    async with running(bundles[0], admin_port=0) as (server, stub), admin_of(server) as port:
+        await port.ReloadBundle(admin.ReloadBundleRequest(path=str(fewer)))
+        request = type(REQUEST)(documents=REQUEST.documents, tasks=["pos"])
+        error = await refusal(stub.Annotate(request))
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert details(error)
