@@ -31,9 +31,12 @@ from polyhead_server.worker import EngineThreads
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from polyhead_server.schedule import Entry
     from polyhead_server.worker import Encode, Outcome, Ran
 
 _JOIN_SECONDS = 5.0
+_ANSWERS_AT_ONCE = 4
+"""Entries answered in one turn of the event loop, which has calls to read and to refuse, too."""
 
 
 class Observer(Protocol):
@@ -313,9 +316,18 @@ class Batcher(Generic[Item, Output]):
             if isinstance(outcome.result, Exception):
                 fail_all(outcome.entries, outcome.result)
             else:
-                answer_all(outcome.entries, outcome.result, outcome.started)
+                self._answer(outcome.result, outcome.entries, outcome.started, 0)
         for outcome in outcomes:
             self._learn(outcome)
+
+    def _answer(
+        self, run: Ran[Output], entries: list[Entry[Item, Output]], started: float, at: int
+    ) -> None:
+        """Answer some of a batch, and the others after whatever has come meanwhile."""
+        end = at + _ANSWERS_AT_ONCE
+        answer_all(entries[at:end], run.outputs[at:end], run, started)
+        if end < len(entries):
+            self._loop.call_soon(self._answer, run, entries, started, end)
 
     def _learn(self, outcome: Outcome[Item, Output]) -> None:
         if isinstance(outcome.result, Exception):

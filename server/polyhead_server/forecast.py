@@ -18,9 +18,9 @@ _LEAST_RETRY_SECONDS = 0.01
 _MOST_RETRY_SECONDS = 30.0
 _NEWEST = 0.1
 """Weight of the newest batch in what is known of how full they are."""
-_STEP = 0.02
-_LATE_IN = 49
-"""Of so many calls one may take longer than expected."""
+_STEP = 0.1
+_LATE_IN = 20
+"""Of so many batches one may have calls that took longer than expected."""
 _LEAST_OVERRUN, _MOST_OVERRUN = 0.5, 3.0
 _AT_EASE = 0.5
 """Part of a call's time below which nobody looks closer at what it has to wait for."""
@@ -62,10 +62,19 @@ class Forecast:
         self._bounds = bounds
         self._batch_tokens = 0.0
         self._overrun = 1.0
+        self._calls = self._late = False  # since the last batch
 
     def learn_batch(self, tokens: int) -> None:
-        """Take into account how full a batch was."""
+        """Take into account how full a batch was, and the calls that have ended since the last one.
+
+        What makes calls late makes a whole batch of them late: it counts once, so that a hiccup is
+        not taken for the way things are.
+        """
         self._batch_tokens += _NEWEST * (tokens - self._batch_tokens)
+        if self._calls:
+            step = _STEP if self._late else -_STEP / _LATE_IN
+            self._overrun = min(max(self._overrun + step, _LEAST_OVERRUN), _MOST_OVERRUN)
+        self._calls = self._late = False
 
     def learn_call(self, call: Call[Any], seconds: float) -> None:
         """Take into account how long a call has taken of which something else was expected.
@@ -73,10 +82,9 @@ class Forecast:
         What is learned is a factor that nearly all calls keep to: work beside the engine's, and
         whatever the cost of runs does not explain.
         """
-        if not call.expected:
-            return
-        step = _STEP if seconds > self._overrun * call.expected else -_STEP / _LATE_IN
-        self._overrun = min(max(self._overrun + step, _LEAST_OVERRUN), _MOST_OVERRUN)
+        if call.expected:
+            self._calls = True
+            self._late |= seconds > self._overrun * call.expected
 
     def wait_seconds(self, priority: Priority = Priority.INTERACTIVE) -> float:
         """Expected wait of a call that comes now and has no deadline."""

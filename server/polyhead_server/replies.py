@@ -28,9 +28,14 @@ def fail_all(entries: Iterable[Entry[Any, Any]], fault: Exception) -> None:
         fail(call, error)
 
 
-def answer_all(entries: Iterable[Entry[Item, Output]], run: Ran[Output], started: float) -> None:
-    """Give each entry's output to its call, and answer the calls that have all of theirs."""
-    for entry, output in zip(entries, run.outputs, strict=True):
+def answer_all(
+    entries: Iterable[Entry[Item, Output]],
+    outputs: Iterable[Output],
+    run: Ran[Output],
+    started: float,
+) -> None:
+    """Give each entry its output of a run, and answer the calls that have all of theirs."""
+    for entry, output in zip(entries, outputs, strict=True):
         call = entry.call
         if call.last_run is not run:
             call.last_run = run

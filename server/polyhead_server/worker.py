@@ -3,7 +3,7 @@
 As many of them as there are engines have one at a time. What comes after the engine, the heads, is
 done by the thread that ran the batch, while another one cuts the next batch and runs it. So nothing
 is handed over, and a thread is woken only where something waits: one call on an idle server meets
-one thread.
+one thread. All of them give way to the event loop.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import structlog
 
+from polyhead_server.niceness import give_way
 from polyhead_server.schedule import Item, Output
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class EngineThreads(Generic[Item, Output]):
                 thread.join(max(0.0, end - time.monotonic()))
 
     def _work(self) -> None:
+        give_way()
         while (batch := self._waiting.cut()) is not None:
             self._cut()
             self._done(self._attempt(batch))

@@ -242,6 +242,20 @@ def test_an_overload_costs_no_throughput(misfit, monkeypatch):
     assert play.refused > 2000
 
 
+def test_a_hiccup_counts_once(monkeypatch):
+    """However many calls of a batch are later than expected, it is one reason to be careful."""
+    later = []
+    for calls in (0, 1, 100):
+        play = Clockwork(Bounds(batch_tokens=16), known(0.1), 0.1, monkeypatch)
+        play.arrive(0.2)
+        late = Call(concurrent.futures.Future(), play.now, [None], 1, 1, expected=1.0)
+        for _ in range(calls):
+            play.forecast.learn_call(late, 10.0)
+        play.forecast.learn_batch(16)
+        later.append(play.forecast.expect(1, INTERACTIVE, play.now + 0.2)[1])
+    assert later[0] < later[1] == later[2]
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.floats(1e-7, 1e3), st.lists(st.integers(1, 9), min_size=1, max_size=20))
 def test_a_forecast_that_is_off_keeps_nobody_out_for_good(seconds_per_token, sizes):

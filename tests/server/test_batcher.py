@@ -78,6 +78,33 @@ async def test_small_entries_pass_one_that_does_not_fit():
     assert engine.batches == [["busy"], ["a", "c"], ["b"]]
 
 
+async def test_answers_leave_the_event_loop_time_for_others():
+    """Of a batch a few calls are answered in each turn of the event loop, and all in the end."""
+    engine, answered = GatedEngine(shut=True), []
+    turn = 0
+
+    def count():
+        nonlocal turn
+        turn += 1
+        if len(answered) < 10:
+            asyncio.get_running_loop().call_soon(count)
+
+    async def call(b, number):
+        answer = await b.submit(words(f"w{number}"))
+        answered.append((turn, answer.outputs))
+
+    async with batcher(engine) as b, asyncio.TaskGroup() as group:
+        first = await busy(engine, b)
+        for number in range(10):
+            await begun(group.create_task(call(b, number)))
+        count()
+        engine.open()
+        await soon(first)
+    assert [outputs for _, outputs in answered] == [[f"W{number}"] for number in range(10)]
+    turns = [turn for turn, _ in answered]
+    assert max(turns.count(turn) for turn in turns) == 4
+
+
 async def test_a_call_over_several_batches_adds_its_runs_up():
     """A call cut into several batches is answered once, with the time of all its runs."""
     engine = GatedEngine()

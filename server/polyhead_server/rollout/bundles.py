@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from prometheus_client import CollectorRegistry
 from threadpoolctl import threadpool_limits
 
+from polyhead_server.niceness import in_background
 from polyhead_server.recall import open_recall
 from polyhead_server.rollout.candidates import Candidates
 from polyhead_server.rollout.figures import BundleFigures, ReloadFigures
@@ -61,7 +62,7 @@ class Bundles:
         recall = open_recall(settings.cache_mb, metrics.registry, metrics)
         loader = Loader(settings, metrics, recall)
         known = await asyncio.to_thread(stamp, settings.bundle)
-        first = await asyncio.to_thread(_load_first, settings, loader)
+        first = await in_background(lambda: _load_first(settings, loader))
         return cls(settings, metrics, loader, first, known)
 
     def start(self) -> None:

@@ -12,6 +12,7 @@ import structlog
 from polyhead.admin.v1 import admin_service_pb2 as pb
 from polyhead_server.bundle import identify_bundle
 from polyhead_server.errors import BundleError, RolloutError, StartError
+from polyhead_server.niceness import in_background
 from polyhead_server.rollout.messages import bundle_message, read_traffic, traffic_message
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Candidates:
             )
 
     async def _load(self, path: Path) -> Loaded:
-        return await _refusing(asyncio.to_thread(self._loader.load, path, aside=True))
+        return await _refusing(in_background(lambda: self._loader.load(path, aside=True)))
 
     def _warn_of_lost_heads(self, served: Served) -> None:
         lost = [head.name for head in self._roster.bundle.heads if not served.has([head.name])]

@@ -62,6 +62,7 @@ class Loader:
         self._metrics = metrics
         self._recall = recall
         self._threads = settings.threads or usable_cpus()
+        self._workers = 1 if settings.workers == "auto" else settings.workers
         self._options = engine_options(settings, self._threads)
         self._cores = Cores(self._options.streams)
         self._quiet = Metrics(CollectorRegistry())
@@ -127,7 +128,7 @@ class Loader:
         settings = self._settings
         bounds = Bounds(
             batch_tokens=settings.batch_tokens,
-            queue_tokens=settings.queue_tokens,
+            queue_tokens=-(-settings.queue_tokens // self._workers),
             bulk_tokens=_BULK_BATCHES * settings.batch_tokens,
             batch_seconds=settings.batch_seconds,
             bulk_share=settings.bulk_share,
@@ -139,7 +140,7 @@ class Loader:
             bounds=bounds,
             cost=loaded.cost,
             engines=loaded.engine.streams,
-            beside=usable_cpus() > 1,
+            beside=usable_cpus() >= 2 * self._workers,
         )
 
 

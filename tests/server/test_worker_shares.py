@@ -1,0 +1,22 @@
+"""Workers share the processors and the queue's bound of the machine that they are on."""
+
+from __future__ import annotations
+
+import pytest
+from background_server import running
+
+from polyhead_server.rollout import loading
+
+
+@pytest.mark.parametrize(
+    ("cpus", "workers", "tokens", "threads"),
+    [(4, 1, 100, 2), (4, 2, 50, 2), (2, 2, 50, 1), (1, 1, 100, 1), (8, 3, 34, 2)],
+)
+async def test_shares(tiny_bundle, monkeypatch, cpus, workers, tokens, threads):
+    """Outputs are made beside the engine where a worker has two processors to itself."""
+    monkeypatch.setattr(loading, "usable_cpus", lambda: cpus)
+    settings = {"workers": workers, "queue_tokens": 100, "streams": 1}
+    async with running(tiny_bundle, **settings) as (server, _):
+        batcher = server._batcher
+        assert batcher._bounds.queue_tokens == tokens
+        assert len(batcher._threads._threads) == threads
