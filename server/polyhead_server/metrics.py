@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import (
@@ -123,7 +124,7 @@ class Metrics:
                 received=self._received.labels(*labels),
                 sent=self._sent.labels(*labels),
                 seconds=self._seconds.labels(*labels),
-                handled=lambda code: self._handled.labels(*labels, code),
+                handled=cache(lambda code: self._handled.labels(*labels, code)),
             )
         return self._methods[labels]
 
