@@ -33,6 +33,10 @@ from polyhead_server.model import Model
 from polyhead_server.offsets import Unit
 from polyhead_server.reading import Reader
 from polyhead_server.received import Decoder
+from polyhead_server.rollout.cores import Cores, SharedEngine
+from polyhead_server.rollout.figures import BundleFigures
+from polyhead_server.rollout.roster import Roster
+from polyhead_server.rollout.served import Served
 from polyhead_server.service import AnnotationService
 from polyhead_server.settings import DEFAULT_BUNDLE
 from polyhead_server.timings import Timings
@@ -58,6 +62,8 @@ class TimedEngine:
 
     def __init__(self, model: Model) -> None:
         self._engine = model.engine
+        self.streams = model.engine.streams
+        self.facts = model.engine.facts
         self.seconds = 0.0
         model.engine = self  # type: ignore[assignment]
 
@@ -67,6 +73,10 @@ class TimedEngine:
         hidden = self._engine.infer(batch)
         self.seconds += time.thread_time() - start
         return hidden
+
+    def plain(self, batch: Packed) -> Hidden | None:
+        """Run the encoder in full precision."""
+        return self._engine.plain(batch)
 
     def close(self) -> None:
         """Close the engine."""
@@ -201,7 +211,9 @@ async def _whole(
     metrics = Metrics()
     async with Batcher(model.encode, observer=metrics) as batcher:
         annotator = Annotator(model, batcher, limits=LIMITS, metrics=metrics)
-        service: Any = AnnotationService(annotator, Calls(metrics), stream_items=1024)
+        served = Served(model, SharedEngine(engine, Cores(1)), batcher, annotator, annotator)
+        roster = Roster(served, LIMITS, metrics, BundleFigures(metrics.registry))
+        service: Any = AnnotationService(roster, Calls(metrics), stream_items=1024)
         decode = Decoder(AnnotateRequest)
         supply = iter(calls)
 
