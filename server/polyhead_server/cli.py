@@ -25,6 +25,7 @@ from polyhead_server.fetch_command import add_fetch_bundle
 from polyhead_server.gateway.command import add_gateway
 from polyhead_server.logs import configure_logs
 from polyhead_server.loops import loop_factory
+from polyhead_server.rollout.command import add_bundles
 from polyhead_server.security.sign_commands import add_signing
 from polyhead_server.signals import reload_on_signal, stop_on_signals
 
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     add_gateway(commands)
     add_check(commands)
     add_fetch_bundle(commands)
+    add_bundles(commands)
     add_signing(commands)
     return parser
 

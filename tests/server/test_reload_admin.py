@@ -5,11 +5,13 @@ from __future__ import annotations
 import grpc
 import pytest
 from background_server import PATIENCE, BackgroundServer, quiet_settings
+from tiny_bundle import write_tiny_bundle
 
 from polyhead.admin.v1 import admin_service_pb2 as admin
 from polyhead.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
+from polyhead_server.cli import main
 from polyhead_server.errors import SettingsError, StartError
 from polyhead_server.lifecycle import start_server
 
@@ -93,3 +95,36 @@ async def test_taken_port(tiny_bundle, guarded):
     port = int(guarded.ready.admin.rpartition(":")[2])
     with pytest.raises(StartError, match="is in use"):
         await start_server(quiet_settings(tiny_bundle, admin_port=port))
+
+
+def test_command(tiny_bundle, tmp_path, capsys):
+    """`polyhead-server bundles` does what the port does, and shows what is served."""
+    second = write_tiny_bundle(tmp_path / "2", "2")
+    token = tmp_path / "admins"
+    token.write_text("me admin-secret\n")
+    server = BackgroundServer(tiny_bundle, admin_port=0, admin_token_file=token)
+
+    def bundles(*arguments: str) -> tuple[int, list[list[str]], str]:
+        asked = ["bundles", f"--admin={server.ready.admin}", f"--token-file={token}", *arguments]
+        status = main(asked)
+        out, err = capsys.readouterr()
+        rows = [line.split()[:4] for line in out.splitlines() if line.count("%") == 2]  # no log
+        return status, rows, err
+
+    try:
+        assert bundles() == (0, [["1", "tiny", "100.0%", "0.0%"]], "")
+        status, rows, _ = bundles("reload", str(second), "--beside")
+        assert (status, rows[1:]) == (0, [["2", "tiny", "0.0%", "0.0%"]])
+        _, rows, _ = bundles("traffic", "--canary", "2=0.25")
+        assert [row[2] for row in rows] == ["75.0%", "25.0%"]
+        _, rows, _ = bundles("traffic", "--primary", "2", "--shadow", "1=0.5")
+        assert rows == [["2", "tiny", "100.0%", "0.0%"], ["1", "tiny", "0.0%", "50.0%"]]
+        assert bundles("unload", "1")[1] == [["2", "tiny", "100.0%", "0.0%"]]
+        status, _, told = bundles("reload", str(tmp_path / "nowhere"))
+        assert status == 2
+        assert "FAILED_PRECONDITION" in told
+        assert "not a bundle" in told
+        status, _, told = bundles("traffic", "--canary", "2")
+        assert (status, told) == (2, "polyhead-server: --canary: '2' is not VERSION=PART\n")
+    finally:
+        server.close()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _DIGEST_BYTES = 8
-_WHOLE = 256**_DIGEST_BYTES
+_WHOLE = 1 << 8 * _DIGEST_BYTES
 _ROUNDING = 1e-9
 
 

@@ -8,7 +8,7 @@ import itertools
 import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -163,7 +163,7 @@ class Supervisor:
     async def _live(self, index: int) -> _Life:
         """One worker from start to end."""
         threads = self._settings.threads or self._threads[index]
-        own = {"metrics_port": -1, "admin_port": -1, "watch_bundle": False}
+        own: dict[str, Any] = {"metrics_port": -1, "admin_port": -1, "watch_bundle": False}
         settings = replace(self._settings, threads=threads, bundle=self._bundle(), **own)
         try:
             worker = self._workers[index] = await Worker.start(index, settings)

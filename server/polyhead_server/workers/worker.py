@@ -113,7 +113,8 @@ class Worker:
         if self.ready is None or self._hearing.done():
             return None
         number = next(self._numbers)
-        report = self._ordered[number] = asyncio.get_running_loop().create_future()
+        report: asyncio.Future[Report | None] = asyncio.get_running_loop().create_future()
+        self._ordered[number] = report
         self._writer.write(json.dumps({**order, "number": number}).encode() + b"\n")
         try:
             return await report
