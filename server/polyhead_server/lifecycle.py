@@ -165,8 +165,13 @@ class Server:
     def _make_http_port(self) -> HttpPort:
         from polyhead_server.inference.http_port import HttpPort  # noqa: PLC0415 - an extra
 
-        most = self._settings.max_message_bytes
-        return HttpPort(self._inference, self._calls, most_bytes=most)
+        settings = self._settings
+        return HttpPort(
+            self._inference,
+            self._calls,
+            most_bytes=settings.max_message_bytes,
+            most_connections=settings.max_connections,
+        )
 
 
 async def start_server(settings: Settings) -> Server:

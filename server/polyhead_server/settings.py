@@ -81,7 +81,7 @@ class Settings:
     max_concurrent_streams: int = 1_024
     """Calls under way on one connection."""
     max_connections: int = 0
-    """Connections of gRPC clients at a time, in each worker; further ones are refused; 0 any."""
+    """Connections to each port at a time, in each worker; further ones are refused; 0 any."""
     max_connection_age: float = 0.0
     """Seconds after which clients are told to connect anew, and so find new servers; 0 never."""
     watch_bundle: bool = False

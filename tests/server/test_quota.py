@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -314,3 +315,40 @@ async def test_connections(tiny_bundle):
             await AnnotationServiceStub(next_one).Annotate(
                 request(), timeout=PATIENCE, wait_for_ready=True
             )
+
+
+def test_connections_over_http(tiny_bundle):
+    """One too many is closed at once; those there are go on, and one that ends makes room."""
+    server = BackgroundServer(tiny_bundle, max_connections=2, inference_http_port=0)
+    try:
+        address = server.ready.inference.removeprefix("http://")
+        kept = [http.client.HTTPConnection(address, timeout=PATIENCE) for _ in range(2)]
+        assert [ask(connection) for connection in kept] == [200, 200]
+        third = http.client.HTTPConnection(address, timeout=PATIENCE)
+        with pytest.raises((http.client.HTTPException, ConnectionError)):
+            ask(third)
+        third.close()
+        assert [ask(connection) for connection in kept] == [200, 200]
+        kept[0].close()
+        while not answered(address):
+            pass
+        kept[1].close()
+    finally:
+        server.close()
+
+
+def ask(connection: http.client.HTTPConnection) -> int:
+    connection.request("GET", "/v2/health/live")
+    with connection.getresponse() as answer:
+        answer.read()
+        return answer.status
+
+
+def answered(address: str) -> bool:
+    connection = http.client.HTTPConnection(address, timeout=PATIENCE)
+    try:
+        return ask(connection) == 200
+    except (http.client.HTTPException, ConnectionError):
+        return False
+    finally:
+        connection.close()

@@ -41,6 +41,8 @@ _JSON = "application/json"
 _BINARY = "application/octet-stream"
 _MODEL = "/v2/models/{model}"
 _VERSION = _MODEL + "/versions/{version}"
+_BACKLOG = 128
+"""Connections that the system keeps until they are taken."""
 _UNAVAILABLE = 503
 _MISSING = 404
 
@@ -72,6 +74,14 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     return sock
 
 
+class _Refused(asyncio.Protocol):
+    """A connection that is one too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it."""
+        transport.close()
+
+
 class HttpPort:
     """Serves inference over HTTP.
 
@@ -79,32 +89,45 @@ class HttpPort:
         inference: answers requests.
         calls: opens the calls, which are counted and let in as over gRPC.
         most_bytes: bytes in one request.
+        most_connections: connections at a time; further ones are closed; 0 for any number.
     """
 
-    def __init__(self, inference: Inference, calls: Calls, *, most_bytes: int) -> None:
+    def __init__(
+        self, inference: Inference, calls: Calls, *, most_bytes: int, most_connections: int = 0
+    ) -> None:
         self._inference = inference
         self._calls = calls
         app = web.Application(client_max_size=most_bytes, middlewares=[_errors_as_json])
         app.add_routes(self._routes())
         # A handler whose caller went away is cancelled, and with it what waits for the encoder.
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
-        self._site: web.SockSite | None = None
+        self._most_connections = most_connections
+        self._listening: asyncio.Server | None = None
 
     async def open(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
         """Begin to answer on a bound socket, which is closed with the port."""
         await self._runner.setup()
-        self._site = web.SockSite(self._runner, sock, ssl_context=tls)
-        await self._site.start()
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(
+            self._connection, sock=sock, ssl=tls, backlog=_BACKLOG
+        )
 
     async def refuse(self) -> None:
         """Take no new connections; those there are keep being answered."""
-        if self._site is not None:
-            await self._site.stop()
-            self._site = None
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.refuse()
         await self._runner.cleanup()
+
+    def _connection(self) -> asyncio.BaseProtocol:
+        server = self._runner.server
+        assert server is not None  # noqa: S101 - it is set up before anybody connects
+        most = self._most_connections
+        return _Refused() if most and len(server.connections) >= most else server()
 
     def _routes(self) -> list[web.RouteDef]:
         get: dict[str, tuple[str, Answer]] = {
