@@ -5,7 +5,8 @@ from itertools import chain, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyhead_training.cutting import packed, padded
+from polyhead_server.offline import packed
+from polyhead_training.cutting import padded
 
 SIZES = st.lists(st.integers(1, 50), max_size=60)
 

@@ -10,27 +10,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def packed(items: Iterable[T], tokens: Callable[[T], int], most: int) -> Iterator[list[T]]:
-    """Batches whose items lie behind each other, in the order given.
-
-    Args:
-        items: what to cut up.
-        tokens: the tokens of an item.
-        most: tokens of a batch; an item with more has a batch of its own.
-    """
-    batch: list[T] = []
-    held = 0
-    for item in items:
-        size = tokens(item)
-        if batch and held + size > most:
-            yield batch
-            batch, held = [], 0
-        batch.append(item)
-        held += size
-    if batch:
-        yield batch
-
-
 def padded(items: Iterable[T], tokens: Callable[[T], int], most: int) -> Iterator[list[T]]:
     """Batches whose items are all padded to the longest.
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from polyhead_server.heads import ClassificationOutput, SpansOutput, TaggingOutput
+from polyhead_server.offline import annotate_documents
 from polyhead_training.batches import source_of
-from polyhead_training.cutting import packed
 from polyhead_training.metrics import score, tag_f1_from_raw, word_f1
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from polyhead_server.bundle import HeadSpec
     from polyhead_server.encoding import Document, Source
     from polyhead_server.heads import HeadOutput
-    from polyhead_server.model import Model, WindowOutput
+    from polyhead_server.model import Model
     from polyhead_training.config import SourceConfig
     from polyhead_training.data import Example
 
@@ -44,25 +44,8 @@ def annotate(
 ) -> list[tuple[Document, HeadOutput]]:
     """Run one task on texts of any number, in batches of texts of like length."""
     documents = [model.tokenize(source) for source in sources]
-    jobs = [(n, job) for n, doc in enumerate(documents) for job in model.jobs(doc, (task,))]
-    jobs.sort(key=lambda pair: pair[1].tokens)  # stable: the windows of a text stay in order
-    found: list[list[tuple[int, WindowOutput]]] = [[] for _ in documents]
-    for batch in packed(jobs, lambda pair: pair[1].tokens, batch_tokens):
-        outputs = model.run([job for _, job in batch]).outputs
-        for (number, job), output in zip(batch, outputs, strict=True):
-            found[number].append((_order(documents[number], job.window), output))
-    return [
-        (doc, model.finish(doc, [out for _, out in sorted(outs, key=_first)], (task,))[task])
-        for doc, outs in zip(documents, found, strict=True)
-    ]
-
-
-def _first(pair: tuple[int, WindowOutput]) -> int:
-    return pair[0]
-
-
-def _order(document: Document, window: object) -> int:
-    return next(n for n, own in enumerate(document.windows) if own is window)
+    found = annotate_documents(model, documents, (task,), batch_tokens)
+    return [(document, outputs[task]) for document, outputs in zip(documents, found, strict=True)]
 
 
 def labels_of(

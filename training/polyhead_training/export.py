@@ -16,6 +16,7 @@ from polyhead_server.bundle import Figure, open_bundle, seal_bundle
 from polyhead_server.errors import BundleError
 from polyhead_server.heads import ClassificationOutput, SpansOutput
 from polyhead_server.model import Model
+from polyhead_server.offline import packed
 from polyhead_server.packing import pack
 from polyhead_training.assets import manifest
 from polyhead_training.batches import source_of
@@ -23,7 +24,6 @@ from polyhead_training.bundle_place import check_place, place_beside, take_place
 from polyhead_training.bundle_update import update_bundle
 from polyhead_training.calibration import calibrate, heated
 from polyhead_training.card import CARD, model_card
-from polyhead_training.cutting import packed
 from polyhead_training.errors import ExportError
 from polyhead_training.evaluation import Measure, annotate
 from polyhead_training.export_parts import write_encoder_parts

@@ -8,8 +8,8 @@ from threadpoolctl import threadpool_limits
 
 from polyhead_server.features import Features, batch_features, merge_features
 from polyhead_server.heads import POOLS
+from polyhead_server.offline import packed
 from polyhead_server.packing import pack
-from polyhead_training.cutting import packed
 from polyhead_training.evaluation import BATCH_TOKENS
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from polyhead_server.errors import BundleError
 from polyhead_server.features import Features, merge_features
 from polyhead_server.heads import TaggingOutput, load_head
 from polyhead_server.model import Job, Model
+from polyhead_server.offline import packed
 from polyhead_training.batches import output_ids
-from polyhead_training.cutting import packed
 from polyhead_training.errors import TrainingError
 from polyhead_training.evaluation import labels_of
 
