@@ -112,11 +112,9 @@ def _shares(flag: str, given: Sequence[str]) -> list[pb.Share]:
 
     found = []
     for text in given:
-        version, equals, part = text.rpartition("=")
+        version, _, part = text.rpartition("=")
         try:
-            if not equals:
-                raise ValueError(text)
-            found.append(pb.Share(bundle_version=version, part=float(part)))
+            found.append(pb.Share(bundle_version=version, part=float(version and part)))
         except ValueError:
             raise SettingsError([f"{flag}: {text!r} is not VERSION=PART"]) from None
     return found

@@ -31,7 +31,7 @@ class AdminServiceStub(object):
 
     A call that cannot be carried out fails with FAILED_PRECONDITION and changes nothing;
     google.rpc.ErrorInfo names the reason: BUNDLE_REFUSED, NO_ROOM, VERSION_IN_USE, PRIMARY or
-    WORKERS_DIFFER. A version that is not loaded is NOT_FOUND.
+    NO_WORKER. A version that is not loaded is NOT_FOUND.
     """
 
     def __init__(self, channel):
@@ -68,7 +68,7 @@ class AdminServiceServicer(object):
 
     A call that cannot be carried out fails with FAILED_PRECONDITION and changes nothing;
     google.rpc.ErrorInfo names the reason: BUNDLE_REFUSED, NO_ROOM, VERSION_IN_USE, PRIMARY or
-    WORKERS_DIFFER. A version that is not loaded is NOT_FOUND.
+    NO_WORKER. A version that is not loaded is NOT_FOUND.
     """
 
     def ReloadBundle(self, request, context):
@@ -138,7 +138,7 @@ class AdminService(object):
 
     A call that cannot be carried out fails with FAILED_PRECONDITION and changes nothing;
     google.rpc.ErrorInfo names the reason: BUNDLE_REFUSED, NO_ROOM, VERSION_IN_USE, PRIMARY or
-    WORKERS_DIFFER. A version that is not loaded is NOT_FOUND.
+    NO_WORKER. A version that is not loaded is NOT_FOUND.
     """
 
     @staticmethod

@@ -95,7 +95,7 @@ class AdminServiceStub(typing.Generic[_AdminServiceReloadBundleType, _AdminServi
 
     A call that cannot be carried out fails with FAILED_PRECONDITION and changes nothing;
     google.rpc.ErrorInfo names the reason: BUNDLE_REFUSED, NO_ROOM, VERSION_IN_USE, PRIMARY or
-    WORKERS_DIFFER. A version that is not loaded is NOT_FOUND.
+    NO_WORKER. A version that is not loaded is NOT_FOUND.
     """
 
     @typing.overload
@@ -179,7 +179,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
 
     A call that cannot be carried out fails with FAILED_PRECONDITION and changes nothing;
     google.rpc.ErrorInfo names the reason: BUNDLE_REFUSED, NO_ROOM, VERSION_IN_USE, PRIMARY or
-    WORKERS_DIFFER. A version that is not loaded is NOT_FOUND.
+    NO_WORKER. A version that is not loaded is NOT_FOUND.
     """
 
     @abc.abstractmethod
