@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
-    Histogram,
     disable_created_metrics,
     start_http_server,
 )
 
 from polyhead_server.errors import StartError
+from polyhead_server.quick_metrics import Count, Counts, Spread, Spreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,11 +37,11 @@ _CALL = ("grpc_type", "grpc_service", "grpc_method")
 class MethodMetrics:
     """Metrics of one method, looked up once: this runs several times a call."""
 
-    started: Counter
-    received: Counter
-    sent: Counter
-    seconds: Histogram
-    handled: Callable[[str], Counter]
+    started: Count
+    received: Count
+    sent: Count
+    seconds: Spread
+    handled: Callable[[str], Count]
 
     def ended(self, code: str, seconds: float, exemplar: dict[str, str] | None = None) -> None:
         """A call ended with this status; an exemplar's labels lead to its trace."""
@@ -62,13 +60,14 @@ class Metrics:
         self.registry = registry or CollectorRegistry()
         self._methods: dict[tuple[str, str, str], MethodMetrics] = {}
         counter, histogram, gauge = self._counter, self._histogram, self._gauge
-        self._started = counter("grpc_server_started_total", "Calls begun.", _CALL)
-        self._handled = counter(
+        counters, histograms = self._counters, self._histograms
+        self._started = counters("grpc_server_started_total", "Calls begun.", _CALL)
+        self._handled = counters(
             "grpc_server_handled_total", "Calls ended, by status.", (*_CALL, "grpc_code")
         )
-        self._seconds = histogram("grpc_server_handling_seconds", "Time of calls.", SECONDS, _CALL)
-        self._received = counter("grpc_server_msg_received_total", "Messages received.", _CALL)
-        self._sent = counter("grpc_server_msg_sent_total", "Messages sent.", _CALL)
+        self._seconds = histograms("grpc_server_handling_seconds", "Time of calls.", SECONDS, _CALL)
+        self._received = counters("grpc_server_msg_received_total", "Messages received.", _CALL)
+        self._sent = counters("grpc_server_msg_sent_total", "Messages sent.", _CALL)
         self.in_flight = gauge("polyhead_in_flight", "Calls under way.")
         self.documents = counter("polyhead_documents_total", "Documents annotated.")
         self.windows = counter("polyhead_windows_total", "Encoder windows of those documents.")
@@ -82,7 +81,7 @@ class Metrics:
         self._batch_tokens = histogram("polyhead_batch_tokens", "Tokens in a batch.", _TOKENS)
         self._wasted = counter("polyhead_wasted_tokens_total", "Tokens that only filled batches.")
         self._failed = counter("polyhead_failed_batches_total", "Batches that failed.")
-        self._shed = counter("polyhead_shed_total", "Calls refused for want of room.", ("reason",))
+        self._shed = counters("polyhead_shed_total", "Calls refused for want of room.", ("reason",))
         self._cancelled = counter("polyhead_cancelled_total", "Calls given up by the caller.")
         self._expired = counter("polyhead_expired_total", "Calls whose deadline passed.")
         self._build = gauge(
@@ -93,7 +92,7 @@ class Metrics:
             "Always 1: what the engine chose to compute in.",
             ("engine", "device", "weights", "floats", "threads", "streams"),
         )
-        stages = histogram(
+        stages = histograms(
             "polyhead_stage_seconds",
             "Time in a stage: tokenize and queue of a request, encode and heads of a batch.",
             SECONDS,
@@ -124,7 +123,7 @@ class Metrics:
                 received=self._received.labels(*labels),
                 sent=self._sent.labels(*labels),
                 seconds=self._seconds.labels(*labels),
-                handled=cache(lambda code: self._handled.labels(*labels, code)),
+                handled=lambda code: self._handled.labels(*labels, code),
             )
         return self._methods[labels]
 
@@ -168,16 +167,22 @@ class Metrics:
         """A deadline passed."""
         self._expired.inc()
 
-    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
-        return Counter(name, text, labels, registry=self.registry)
+    def _counters(self, name: str, text: str, labels: tuple[str, ...]) -> Counts:
+        return Counts(name, text, labels, self.registry)
+
+    def _counter(self, name: str, text: str) -> Count:
+        return self._counters(name, text, ()).labels()
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)
 
-    def _histogram(
-        self, name: str, text: str, bounds: tuple[float, ...], labels: tuple[str, ...] = ()
-    ) -> Histogram:
-        return Histogram(name, text, labels, registry=self.registry, buckets=bounds)
+    def _histograms(
+        self, name: str, text: str, bounds: tuple[float, ...], labels: tuple[str, ...]
+    ) -> Spreads:
+        return Spreads(name, text, bounds, labels, self.registry)
+
+    def _histogram(self, name: str, text: str, bounds: tuple[float, ...]) -> Spread:
+        return self._histograms(name, text, bounds, ()).labels()
 
 
 class MetricsPort:

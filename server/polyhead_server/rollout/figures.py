@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 from polyhead_server.errors import (
     DeadlineExceededError,
@@ -16,12 +16,14 @@ from polyhead_server.errors import (
     RequestError,
 )
 from polyhead_server.metrics import SECONDS
+from polyhead_server.quick_metrics import Counts, Spreads
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from prometheus_client import CollectorRegistry
 
+    from polyhead_server.quick_metrics import Count, Spread
     from polyhead_server.rollout.traffic import Traffic
 
 _MOST_VERSIONS = 16
@@ -39,9 +41,9 @@ RELOADED, UNCHANGED, FAILED = "ok", "unchanged", "failed"
 class VersionFigures:
     """Metrics of one version, looked up once: they are written with every call."""
 
-    documents: Counter
-    seconds: Histogram
-    errors: Counter
+    documents: Count
+    seconds: Spread
+    errors: Counts
     version: str
 
     def answered(self, documents: int, seconds: float) -> None:
@@ -64,18 +66,18 @@ class BundleFigures:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str, labels: tuple[str, ...]) -> Counter:
-            return Counter(name, text, labels, registry=registry)
+        def counter(name: str, text: str, labels: tuple[str, ...]) -> Counts:
+            return Counts(name, text, labels, registry)
 
         self._documents = counter(
             "polyhead_bundle_documents_total", "Documents annotated by a bundle.", _BY_VERSION
         )
-        self._seconds = Histogram(
+        self._seconds = Spreads(
             "polyhead_bundle_seconds",
             "Time of calls from reading to results, by the bundle that answered.",
+            SECONDS,
             _BY_VERSION,
-            registry=registry,
-            buckets=SECONDS,
+            registry,
         )
         self._errors = counter(
             "polyhead_bundle_errors_total",
@@ -148,8 +150,7 @@ class BundleFigures:
             self._documents.remove(version)
             self._seconds.remove(version)
             for name in _OUR_FAULTS.values():
-                with contextlib.suppress(KeyError):
-                    self._errors.remove(version, name)
+                self._errors.remove(version, name)
 
 
 class ReloadFigures:
