@@ -1,7 +1,7 @@
 """What a pool of processes gains over one: `python -m tests.bench.scoring`, with Ray installed.
 
-Texts as long as news are scored by one process with one thread, by one process with all threads, and by Ray's
-actors with one thread each, in turns, several rounds. Seconds count from the first fragment's
+Texts as long as news are scored by one process with one thread, by one with all threads, and by
+actors of Ray with one thread each, in turns, several rounds. Time runs from the first fragment's
 begin to the last one's end, without the start of engines and cluster, which is told apart.
 """
 

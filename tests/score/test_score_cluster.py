@@ -31,8 +31,8 @@ def cluster():
     cluster.shutdown()
 
 
-def on(cluster):
-    return partial(score_on_cluster, pool=Pool(cluster.address, actors=2))
+def on(cluster, actors=2):
+    return partial(score_on_cluster, pool=Pool(cluster.address, actors))
 
 
 def test_a_node_that_has_another_bundle_is_named(cluster, tiny_bundle, inputs, tmp_path):
@@ -40,7 +40,7 @@ def test_a_node_that_has_another_bundle_is_named(cluster, tiny_bundle, inputs, t
     order = order_for(tiny_bundle, tmp_path)
     other = type(order)(tiny_bundle, "0" * 64, order.tasks, tmp_path, order.fields)
     with pytest.raises(ScoreError, match="another bundle here"):
-        run(other, files_of(inputs, tmp_path), 10, on(cluster))
+        run(other, files_of(inputs, tmp_path), 10, on(cluster, 1))
     assert not list(tmp_path.glob("part-*"))
 
 
