@@ -15,7 +15,7 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from polyhead_server import options
+from polyhead_server import notify, options
 from polyhead_server.bundle import open_bundle
 from polyhead_server.check_command import add_check
 from polyhead_server.collector import with_collector
@@ -25,6 +25,7 @@ from polyhead_server.fetch_command import add_fetch_bundle
 from polyhead_server.gateway.command import add_gateway
 from polyhead_server.logs import configure_logs
 from polyhead_server.loops import loop_factory
+from polyhead_server.notify import signs_of_life
 from polyhead_server.rollout.command import add_bundles
 from polyhead_server.score.command import add_score
 from polyhead_server.security.sign_commands import add_signing
@@ -116,8 +117,10 @@ async def _run(settings: Settings) -> bool:
     server = await start_server(settings)
     reload_on_signal(server.reload)
     _announce(server.ready)
-    await stop.wait()
-    return await server.stop()
+    with signs_of_life(lambda: server.alive):
+        await stop.wait()
+        notify.tell(notify.STOPPING)
+        return await server.stop()
 
 
 async def _run_workers(settings: Settings) -> bool:
@@ -128,6 +131,7 @@ async def _run_workers(settings: Settings) -> bool:
 
 def _announce(ready: Ready) -> None:
     print(ready, flush=True)  # noqa: T201 - the one line that others wait for
+    notify.tell(notify.READY, f"STATUS={ready}")
 
 
 def _inspect(parsed: argparse.Namespace) -> int:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import grpc
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from polyhead_server.calls import Calls
@@ -17,12 +16,15 @@ from polyhead_server.errors import StartError
 from polyhead_server.inference.answers import Inference
 from polyhead_server.inference.service import SERVICE as INFERENCE
 from polyhead_server.inference.service import InferenceService
+from polyhead_server.liveness import Liveness
+from polyhead_server.liveness_health import OVERALL, SERVICE_NAME, Health, health_names
 from polyhead_server.metrics import Metrics, MetricsPort
 from polyhead_server.ready import Ready
 from polyhead_server.rollout.admin import open_admin_port
 from polyhead_server.rollout.bundles import Bundles
 from polyhead_server.security.access import make_access
 from polyhead_server.security.tls import tls_context, tls_credentials
+from polyhead_server.reflecting import reflection_handlers
 from polyhead_server.service import SERVICE, AnnotationService
 
 if TYPE_CHECKING:
@@ -64,7 +66,17 @@ class Server:
         self._bundles = bundles
         self._admin_port = admin_port
         self._metrics_port = metrics_port
-        self._health = health.aio.HealthServicer()
+        self._serving = False
+        self._liveness = Liveness(
+            bundles.runs,
+            lambda: bundles.roster.waiting_items,
+            settings.stuck_seconds,
+            lambda: self._health.tell(),  # noqa: PLW0108 - made only after
+        )
+        self._health = Health(self._names)
+        metrics.watch_life(lambda: not self.alive)
+        if metrics_port is not None:
+            metrics_port.probes.watch(lambda: self.alive, self._is_ready)
         self._tracing = _tracing(settings)
         self._calls = Calls(
             metrics,
@@ -110,15 +122,18 @@ class Server:
         inference = InferenceService(
             self._inference, self._calls, stream_items=self._settings.stream_items
         )
-        self._grpc.add_generic_rpc_handlers((service.handlers(), inference.handlers()))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
-        names = (SERVICE, INFERENCE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._grpc)
+        known = (SERVICE, INFERENCE, SERVICE_NAME, reflection.SERVICE_NAME)
+        self._grpc.add_generic_rpc_handlers(
+            (
+                *(service.handlers(), inference.handlers()),
+                *(self._health.handlers(), reflection_handlers(known)),
+            )
+        )
         await self._grpc.start()
         if self._http_port is not None and self._http_socket is not None:
             await self._http_port.open(self._http_socket, tls_context(self._settings))
-        for name in (health.OVERALL_HEALTH, SERVICE, INFERENCE):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._liveness.start()
+        self._tell_health(serving=True)
         self._bundles.settle()
         if self._admin_port is not None:
             await self._admin_port.open(self._bundles.rollout, self.metrics)
@@ -138,7 +153,7 @@ class Server:
         limit = self._settings.drain_seconds
         end = time.monotonic() + limit
         _log.info("draining", limit=limit)
-        await self._health.enter_graceful_shutdown()
+        self._tell_health(serving=False)
         await self._bundles.hold()
         if self._admin_port is not None:
             await self._admin_port.close()
@@ -159,8 +174,26 @@ class Server:
         if self._metrics_port is not None:
             self._metrics_port.close()
         await self._bundles.free()
+        await self._liveness.close()
         _log.info("stopped", drained=drained)
         return drained
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process can answer calls at all; may be asked from any thread."""
+        return self._liveness.alive
+
+    def _tell_health(self, *, serving: bool) -> None:
+        self._serving = serving
+        self._health.tell()
+
+    def _names(self) -> dict[str, bool]:
+        heads = tuple(head.name for head in self._bundles.roster.bundle.heads)
+        services = {SERVICE: heads, INFERENCE: ()}
+        return health_names(services, ready=self._serving, alive=not self._liveness.stuck)
+
+    def _is_ready(self, head: str) -> bool | None:
+        return self._names().get(f"{SERVICE}/{head}" if head else OVERALL)
 
     def _make_http_port(self) -> HttpPort:
         from polyhead_server.inference.http_port import HttpPort  # noqa: PLC0415 - an extra

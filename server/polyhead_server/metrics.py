@@ -13,6 +13,7 @@ from prometheus_client import (
 )
 
 from polyhead_server.errors import StartError
+from polyhead_server.liveness_probes import Probes
 from polyhead_server.quick_metrics import Count, Counts, Spread, Spreads
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Metrics:
         self._shed = counters("polyhead_shed_total", "Calls refused for want of room.", ("reason",))
         self._cancelled = counter("polyhead_cancelled_total", "Calls given up by the caller.")
         self._expired = counter("polyhead_expired_total", "Calls whose deadline passed.")
+        self._stuck = gauge("polyhead_engine_stuck", "1 while the engine is stuck, else 0.")
         self._build = gauge(
             "polyhead_build_info", "Always 1.", ("version", "bundle", "bundle_version")
         )
@@ -137,6 +139,10 @@ class Metrics:
         self._queue_texts.set_function(texts)
         self._queue_tokens.set_function(tokens)
         self._queue_delay.set_function(delay)
+
+    def watch_life(self, stuck: Callable[[], float]) -> None:
+        """Read whether the engine is stuck whenever the metrics are read."""
+        self._stuck.set_function(stuck)
 
     def stages(self, tokenize: float, queue: float) -> None:
         """A request was tokenised and has waited; seconds."""
@@ -193,16 +199,21 @@ class MetricsPort:
         host: address to listen on.
         port: port to listen on; 0 for any free one.
 
+    Attributes:
+        probes: answer /livez and /readyz on the same port.
+
     Raises:
         StartError: the port cannot be had.
     """
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.probes = Probes()
         self._server: WSGIServer
         self._thread: Thread
         try:
             self._server, self._thread = start_http_server(port, host, registry)
+            self._server.set_app(self.probes.before(self._server.get_app()))
         except OSError as error:
             raise StartError(f"cannot serve metrics on {host}:{port}: {error.strerror}") from None
         self.url = f"http://{host}:{self._server.server_port}/metrics"

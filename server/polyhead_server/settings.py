@@ -114,6 +114,9 @@ class Settings:
     """MiB of results kept for texts that come again, in each worker; 0 keeps none."""
     drain_seconds: float = 20.0
     """Seconds to finish work under way after SIGTERM or SIGINT; what is left then is refused."""
+    stuck_seconds: float = 30.0
+    """Seconds that a run of the encoder may last; beyond that the process says that it is stuck,
+    to its probes and to systemd, and one of several workers is replaced; 0 for any time."""
     log_format: LogFormat = "auto"
     """Form of the log on standard error; auto is console on a terminal, else json."""
     log_level: LogLevel = "info"
@@ -226,6 +229,7 @@ class Settings:
             "cache_mb": 0,
             "max_bundles": 2,
             "drain_seconds": 0,
+            "stuck_seconds": 0,
         }
         problems = [
             f"{name}: {getattr(self, name)} is less than {bound}"

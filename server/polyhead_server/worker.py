@@ -149,9 +149,18 @@ class EngineThreads(Generic[Item, Output]):
                 self._waiting.free()
             run = finish()
             _check(run, len(entries))
-        except Exception as fault:  # noqa: BLE001 - whatever it is, the thread goes on
-            return Outcome(entries, started, fault)
+        except BaseException as fault:  # noqa: BLE001 - whatever it is, the thread goes on
+            return Outcome(entries, started, _as_exception(fault))
         return Outcome(entries, started, run)
+
+
+def _as_exception(fault: BaseException) -> Exception:
+    """Panics of libraries in Rust and orders to exit end no thread of ours."""
+    if isinstance(fault, Exception):
+        return fault
+    wrapped = RuntimeError("the engine raised what is no Exception")
+    wrapped.__cause__ = fault
+    return wrapped
 
 
 def _check(run: Ran[Output], items: int) -> None:

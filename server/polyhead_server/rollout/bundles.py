@@ -32,6 +32,7 @@ class Bundles:
 
     Attributes:
         roster: answers calls.
+        runs: those of the engines of all bundles.
         candidates: changes the roster.
         rollout: is told from outside what to change. Of several workers each has candidates, and
             the supervisor has the rollout that counts.
@@ -42,6 +43,7 @@ class Bundles:
     ) -> None:
         figures = BundleFigures(metrics.registry)
         self.roster = Roster(loader.serve(first), loader.limits, metrics, figures)
+        self.runs = loader.runs
         self.candidates = Candidates(
             self.roster, loader, most=settings.max_bundles, patience=settings.drain_seconds
         )

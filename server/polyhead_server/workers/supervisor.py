@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from polyhead_server import notify
 from polyhead_server.cpus import shared, usable_cpus
 from polyhead_server.errors import RequestError, StartError
 from polyhead_server.metrics import Metrics, MetricsPort
+from polyhead_server.notify import signs_of_life
 from polyhead_server.rollout.figures import ReloadFigures
 from polyhead_server.rollout.rollout import Rollout
 from polyhead_server.rollout.watch import Watch, stamp
@@ -120,11 +122,12 @@ class Supervisor:
         stopping = asyncio.create_task(self._stop.wait())
         sampling = asyncio.create_task(self._sample())
         try:
-            await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
-            if not self._stop.is_set():
-                for failed in filter(asyncio.Task.done, keepers):
-                    failed.result()
-            return await self._drain(keepers)
+            with signs_of_life(lambda: self._announce is None):  # that is, once all were ready
+                await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
+                if not self._stop.is_set():
+                    for failed in filter(asyncio.Task.done, keepers):
+                        failed.result()
+                return await self._drain(keepers)
         finally:
             self._kill()
             for task in (stopping, sampling, *keepers):
@@ -233,6 +236,7 @@ class Supervisor:
             await asyncio.wait_for(self._stop.wait(), seconds)
 
     async def _drain(self, keepers: list[asyncio.Task[bool]]) -> bool:
+        notify.tell(notify.STOPPING)
         await self._watch.close()
         limit = self._settings.drain_seconds + 2 * LAST_SECONDS
         for worker in self._workers.values():
@@ -249,11 +253,28 @@ class Supervisor:
         for worker in self._workers.values():
             worker.kill()
 
+    def _end_stuck(self) -> None:
+        """End workers whose engine is stuck: others come in their place."""
+        for worker in self._workers.values():
+            if worker.stuck:
+                _log.error("worker_stuck", worker=worker.index, pid=worker.pid)
+                worker.kill()
+
     def _open_metrics(self) -> MetricsPort | None:
         settings = self._settings
         if settings.metrics_port < 0:
             return None
-        return MetricsPort(self._totals.registry, settings.metrics_host, settings.metrics_port)
+        port = MetricsPort(self._totals.registry, settings.metrics_host, settings.metrics_port)
+        port.probes.watch(lambda: True, self._is_ready)
+        return port
+
+    def _is_ready(self, head: str) -> bool | None:
+        """Whether a worker takes calls for a head, or for all; asked from threads."""
+        ready = [worker.ready for worker in (*self._workers.values(),) if worker.ready is not None]
+        if not head:
+            return bool(ready) and not self._stop.is_set()
+        known = any(head in one.tasks for one in ready)
+        return not self._stop.is_set() if known else None
 
     def _read_metrics(self) -> list[Metric]:
         """What the metrics port asks for, from a thread of its own."""
@@ -269,6 +290,7 @@ class Supervisor:
         for _ in itertools.count():
             await asyncio.sleep(_SAMPLE_SECONDS)
             await self._refresh()
+            self._end_stuck()
 
     async def _refresh(self) -> None:
         workers = tuple(self._workers.values())

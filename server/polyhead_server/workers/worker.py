@@ -81,6 +81,12 @@ class Worker:
         return self._process.pid
 
     @property
+    def stuck(self) -> bool:
+        """Whether it said last that it is stuck."""
+        told = (samples for name, *_, samples in self.last if name == "polyhead_engine_stuck")
+        return any(value > 0 for samples in told for _, _, value, _ in samples)
+
+    @property
     def gone(self) -> bool:
         """Whether it hears no order any more."""
         return self._hearing.done()
