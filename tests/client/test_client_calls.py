@@ -12,6 +12,7 @@ from polyhead import (
     HeadKind,
     Health,
     InvalidArgumentError,
+    NotFoundError,
     OffsetUnit,
     Priority,
     Spans,
@@ -107,6 +108,18 @@ def test_a_call_may_say_how_urgent_it_is(client, service, priority, sent):
     client.annotate(TEXT, priority=priority)
     client.annotate_many([TEXT], priority=priority)
     assert [call.request.priority for call in service.calls[-2:]] == [sent, sent]
+
+
+def test_a_call_may_name_the_version(client, service):
+    """The version goes with the request; one that is not loaded is told with those that are."""
+    assert client.annotate(TEXT, bundle_version="testing-1").info.bundle_version == "testing-1"
+    assert service.calls[-1].request.bundle_version == "testing-1"
+    assert client.list_tasks(bundle_version="testing-1").version == "testing-1"
+    with pytest.raises(NotFoundError, match="'2' is not loaded; there are 'testing-1'"):
+        client.annotate(TEXT, bundle_version="2")
+    with pytest.raises(NotFoundError) as caught:
+        client.list_tasks(bundle_version="2")
+    assert caught.value.code == "NOT_FOUND"
 
 
 def test_unknown_priority(client):

@@ -22,6 +22,7 @@ from polyhead import (
     HttpClient,
     InternalError,
     InvalidArgumentError,
+    NotFoundError,
     OverloadedError,
     PermissionDeniedError,
     RetryPolicy,
@@ -59,6 +60,16 @@ def url(behind, tmp_path_factory):
 def client(url):
     with HttpClient(url, retry=QUICK) as made:
         yield made
+
+
+def test_version(client):
+    """A version goes into the address where there is no body, and into the body where there is."""
+    assert client.list_tasks(bundle_version="testing-1").version == "testing-1"
+    assert client.annotate("x", bundle_version="testing-1").info.bundle_version == "testing-1"
+    with pytest.raises(NotFoundError, match="'2 & 3' is not loaded"):
+        client.list_tasks(bundle_version="2 & 3")
+    (outcome,) = client.annotate_stream(["x"], bundle_version="testing-1")
+    assert outcome.annotation is not None
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import math
 import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import grpc
 from google.api import annotations_pb2
@@ -171,7 +171,7 @@ class HttpClient(SyncCalls):
 
 def _query(message: Any) -> str:
     fields = json_format.MessageToDict(message)
-    return f"?{urlencode(fields)}" if fields else ""
+    return f"?{urlencode(fields, quote_via=quote)}" if fields else ""
 
 
 def _encode(message: Any) -> bytes:

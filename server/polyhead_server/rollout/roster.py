@@ -50,6 +50,7 @@ class Roster:
         limits: bounds on one request.
         traffic: which calls go where.
         primary: answers by default.
+        on_change: called whenever another bundle may be primary.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Roster:
         self.limits = limits
         self.primary = primary
         self.traffic = Traffic(primary.version)
+        self.on_change: Callable[[], object] = lambda: None
         self._metrics = metrics
         self._figures = figures
         self._served: dict[str, Served] = {}
@@ -282,6 +284,7 @@ class Roster:
             served.give_way(SHADOW_YIELDS if shadow else 0)
         self._figures.traffic(self.traffic, self._served)
         self._tell_memory()
+        self.on_change()
 
     def _tell_memory(self) -> None:
         self._figures.in_memory.set(self.in_memory)
