@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -15,6 +16,9 @@ from polyhead_server.score.errors import ScoreError
 from polyhead_server.score.run import run
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
+
+
+KILLED, STOPPED = signal.SIGKILL, signal.SIGTERM
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +48,20 @@ def test_a_node_that_has_another_bundle_is_named(cluster, tiny_bundle, inputs, t
     assert not list(tmp_path.glob("part-*"))
 
 
-def test_a_driver_that_is_killed_loses_nothing(cluster, tiny_bundle, inputs, tmp_path):
-    """What was finished for a driver that was killed is kept; the next one does the rest."""
+@pytest.mark.parametrize(("number", "code"), [(KILLED, -9), (STOPPED, 130)])
+def test_a_driver_that_ends_early_loses_nothing(
+    cluster, tiny_bundle, inputs, tmp_path, number, code
+):
+    """What was finished for a driver killed or stopped is kept; the next one does the rest."""
     given = ["score", tiny_bundle, "--input", inputs, "--output", tmp_path, "--actors", "2"]
     given += ["--address", cluster.address, "--fragment-rows", "4"]
     command = [sys.executable, "-m", "polyhead_server", *map(str, given)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         told = next(line for line in process.stderr if "fragments" in line)
-        process.kill()
+        process.send_signal(number)
+        process.stderr.read()
     assert told.startswith("1 of ")
-    assert process.returncode == -9
+    assert process.returncode == code
     kept = {path.stem for path in (tmp_path / "_journal").glob("*[0-9].json")}
     assert kept
     again = []

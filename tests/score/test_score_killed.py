@@ -25,7 +25,7 @@ def command(bundle, inputs, output):
     return [*module, "--input", str(inputs), "--output", str(output), "--fragment-rows", "2"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT])
 def test_a_run_that_is_stopped_goes_on(tiny_bundle, inputs, tmp_path, number):
     """Told to stop after its first fragment it says how to go on, and loses nothing."""
     given = command(tiny_bundle, inputs, tmp_path)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
+import threading
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -129,6 +131,7 @@ def _connected(ray: Any, pool: Pool) -> Iterator[None]:
         yield
         return
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         if pool.address is not None:
             ray.init(address=pool.address, **quiet)
@@ -144,6 +147,9 @@ def _connected(ray: Any, pool: Pool) -> Iterator[None]:
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise StartError(f"no Ray cluster: {_last_line(error)}") from None
     try:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():  # Ray puts an own one, which aborts
+                signal.signal(number, handler)
         yield
     finally:
         ray.shutdown()
