@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_STEPS = 5
-"""Of niceness: about a third of the time of another thread, where there is not enough for both."""
+_STEPS = 3
+"""Of niceness: about half the time of another thread, where there is not enough for both. More of
+them would leave the engine too little beside other programs on the machine."""
 
 
 def give_way() -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 Child = TypeVar("Child")
+Bucket = tuple[str, float] | tuple[str, float, Exemplar]
 
 
 class Count:
@@ -60,13 +61,14 @@ class Spread:
         if exemplar:
             self._exemplars[bucket] = Exemplar(dict(exemplar), amount, time.time())
 
-    def buckets(self) -> list[tuple[str, int, Exemplar | None]]:
-        """Bound, amounts up to it, and the last exemplar, for each bucket."""
+    def buckets(self) -> list[Bucket]:
+        """Bound, amounts up to it, and where there is one the last exemplar, for each bucket."""
         names = (*map(str, self._bounds), "+Inf")
-        sums = accumulate(self.counts)
+        pairs = list(zip(names, accumulate(self.counts), strict=True))
+        exemplars = map(self._exemplars.get, range(len(pairs)))
         return [
-            (name, count, self._exemplars.get(bucket))
-            for bucket, (name, count) in enumerate(zip(names, sums, strict=True))
+            (*pair, exemplar) if exemplar else pair
+            for pair, exemplar in zip(pairs, exemplars, strict=True)
         ]
 
 

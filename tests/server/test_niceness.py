@@ -11,7 +11,7 @@ import pytest
 from polyhead_server.niceness import give_way, in_background
 
 LAST = 19
-STEPS = 5 if sys.platform == "linux" else 0
+STEPS = 3 if sys.platform == "linux" else 0
 
 
 def niceness():
