@@ -21,10 +21,11 @@ SCORE_ENVIRONMENT := RAY_USAGE_STATS_ENABLED=0 RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER
 SERVE_ARGS = --inference-http-port 50080
 GATEWAY_ARGS = --inference 127.0.0.1:50080 --live-metrics 127.0.0.1:9464
 
+HOSTS_PACKAGES := iproute2 prometheus
 SDK_PACKAGES := chromium protobuf-compiler protobuf-compiler-grpc-java-plugin \
   protoc-gen-go protoc-gen-go-grpc
 
-.PHONY: help serve gateway test score-test deploy-test image-check chart-schema sdk-test lint audit bench bench-peers soak encoder protos sdk-protos release-protos \
+.PHONY: help serve gateway test score-test hosts-test hosts deploy-test image-check chart-schema sdk-test lint audit bench bench-peers soak chaos fuzz encoder protos sdk-protos release-protos \
   install install-dev sdk-packages tritonclient clean
 
 help: ## List the commands
@@ -44,6 +45,14 @@ sdk-test: install-dev $(TYPESCRIPT)/node_modules/.installed ## Test the clients 
 
 score-test: $(DEV_VENV)/.score ## Test offline scoring, also on a Ray cluster of two nodes (flags: ARGS)
 	$(SCORE_ENVIRONMENT) $(DEV_VENV)/bin/python -m pytest tests/score $(ARGS)
+
+hosts-test: install-dev ## Test a fleet as hosts of its own, in network namespaces, that are lost, cut off, upgraded under load (root only; flags: ARGS)
+	@tools/debian_packages.sh $(HOSTS_PACKAGES)
+	$(DEV_VENV)/bin/python -m pytest tests/hosts $(ARGS)
+
+hosts: install-dev ## The same for longer, with throughput by hosts: build/hosts.json (root only; flags: ARGS="--rate 30")
+	@tools/debian_packages.sh $(HOSTS_PACKAGES)
+	$(DEV_VENV)/bin/python -m tests.hosts $(ARGS)
 
 deploy-test: $(DEV_VENV)/.deploy-tools build/helm/helm ## Test image, compose file and Helm chart, without a container engine or a cluster (flags: ARGS)
 	$(DEV_VENV)/bin/python -m pytest tests/deploy $(ARGS)
@@ -88,6 +97,14 @@ build/peers/%/.installed: tests/bench/peers/%.txt
 
 soak: install-dev ## Load a server for 10 minutes with callers that give up: nothing may grow (flags: ARGS="--minutes 60")
 	$(DEV_VENV)/bin/python -m tests.bench.soak $(ARGS)
+
+chaos: install-dev ## Do real faults to real servers: a table and build/chaos.json (flags: ARGS="--only overload")
+	@tools/debian_packages.sh libfaketime || echo "no libfaketime: the clock stays as it is"
+	$(DEV_VENV)/bin/python -m tests.chaos $(ARGS)
+
+fuzz: install-dev ## Send requests that nobody meant to a live server: build/fuzz.json (flags: ARGS="--requests 1000000")
+	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) atheris || echo "no atheris for this Python: decoders are tried by mutation alone"
+	$(DEV_VENV)/bin/python -m tests.fuzz $(ARGS)
 
 $(DEV_VENV)/.bench: $(DEV_VENV)/.installed
 	@echo "installing what draws and loads for the bench ..."

@@ -1,4 +1,4 @@
-"""Whether the process is alive: its engine's runs end, its work is taken up, its event loop turns."""
+"""Whether the process is alive: runs of its engine end, work is taken up, the event loop turns."""
 
 from __future__ import annotations
 

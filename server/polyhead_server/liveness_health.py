@@ -98,7 +98,9 @@ async def _name(received: Asked, context: Context) -> str:
     return str(received.message.service)
 
 
-def health_names(services: Mapping[str, tuple[str, ...]], *, ready: bool, alive: bool) -> dict[str, bool]:
+def health_names(
+    services: Mapping[str, tuple[str, ...]], *, ready: bool, alive: bool
+) -> dict[str, bool]:
     """Every name of a server.
 
     Args:

@@ -39,7 +39,7 @@ def tell(*words: str) -> bool:
         address = "\0" + address[1:]  # a name that is in no folder
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            sock.setblocking(False)
+            sock.setblocking(False)  # noqa: FBT003 - so it is called
             sock.sendto("\n".join(words).encode(), address)
     except OSError as error:
         _log.warning("systemd_not_told", words=words, reason=error.strerror)

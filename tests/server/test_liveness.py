@@ -71,7 +71,7 @@ def test_stuck_and_on_again():
 
 
 def test_work_that_nobody_takes_up():
-    """Where work waits and no run begins, the engine's threads are gone; waiting anew is no fault."""
+    """Where work waits and no run begins, the engine's threads are gone; to wait anew is fine."""
     waiting = 0
     liveness = Liveness(Runs(), lambda: waiting, 2.0)
     liveness.look(100.0)

@@ -59,7 +59,7 @@ async def test_signs_of_life(systemd, monkeypatch):
         return len(asked) > 1
 
     monkeypatch.setenv("WATCHDOG_USEC", "30000")
-    systemd.setblocking(False)
+    systemd.setblocking(False)  # noqa: FBT003 - so it is called
     with notify.signs_of_life(alive):
         await _readable(systemd)
     assert systemd.recv(1024) == b"WATCHDOG=1"
