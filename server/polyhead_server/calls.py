@@ -151,8 +151,10 @@ class Calls:
     async def idle(self, limit: float) -> bool:
         """Wait until no call is under way, `limit` seconds at most; whether it came to that."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), limit)
-        return self._idle.is_set()
+            async with asyncio.timeout(limit):
+                while self._under_way:  # a call may have begun since the last one ended
+                    await self._idle.wait()
+        return not self._under_way
 
     def begun(self) -> None:
         """A call has begun."""
