@@ -9,6 +9,7 @@ from polyhead import (
     DeadlineExceededError,
     InternalError,
     OverloadedError,
+    PolyheadError,
     RetryPolicy,
     UnavailableError,
 )
@@ -58,7 +59,7 @@ def test_other_failures_are_final():
 
 
 def test_the_budget_is_shared_and_earned_back():
-    """Ten retries empty it; ten calls earn one more."""
+    """Ten retries empty it at first; ten calls earn one more, and it saves up to a hundred."""
     budget = RetryBudget()
     assert [budget.spend() for _ in range(11)] == [True] * 10 + [False]
     for _ in range(9):
@@ -67,6 +68,18 @@ def test_the_budget_is_shared_and_earned_back():
     budget.earn()
     budget.earn()
     assert budget.spend()
+    for _ in range(2000):
+        budget.earn()
+    assert sum(budget.spend() for _ in range(200)) == 100
+
+
+@pytest.mark.parametrize(
+    ("message", "again"), [("CANCELLED", True), ("Locally cancelled by application!", False)]
+)
+def test_calls_that_a_stopping_server_never_began_are_sent_again(message, again):
+    """They come back with a bare CANCELLED; what was cancelled on this side does not."""
+    error = PolyheadError(message, code="CANCELLED")
+    assert (retries().delay(error, 1, 10.0) is not None) is again
 
 
 def test_a_wait_beyond_the_deadline_costs_nothing():

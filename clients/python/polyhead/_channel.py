@@ -88,6 +88,8 @@ def _options(target: str, tls: TLS | None, channel: ChannelOptions) -> tuple[tup
         # grpc's own second between attempts to connect would outlast our first retries.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 5000),
+        # New addresses of a name, asked for when a connection ends; grpc's own bound is 30 seconds.
+        ("grpc.dns_min_time_between_resolutions_ms", 2000),
         ("grpc.primary_user_agent", "polyhead-python"),
     ]
     if _is_local(target):

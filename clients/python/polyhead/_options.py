@@ -90,7 +90,7 @@ class RetryPolicy:
     where the server said how long to wait. The wait before retry n is drawn from 0 to
     `min(max_backoff, initial_backoff * 2**(n - 1))` seconds ("full jitter"), on top of what the
     server said, and never beyond the call's deadline. Over all its calls a client spends at most
-    one retry for every ten calls, and ten more.
+    one retry for every ten calls, and ten more; it saves up to a hundred.
 
     Attributes:
         max_attempts: Attempts of one call, the first included. 1 turns retries off.

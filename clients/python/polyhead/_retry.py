@@ -12,7 +12,9 @@ from polyhead._errors import OverloadedError, PolyheadError, UnavailableError
 if TYPE_CHECKING:
     from polyhead._options import RetryPolicy
 
-_CAPACITY = 10.0
+_FIRST_TOKENS = 10.0
+_CAPACITY = 100.0
+"""A server that falls silent fails at once all calls that were under way to it."""
 _EARNED_BY_CALL = 0.1
 _COST_OF_RETRY = 1.0
 
@@ -20,12 +22,12 @@ _COST_OF_RETRY = 1.0
 class RetryBudget:
     """Tokens that bound one client's retries, so that many failures do not become many calls.
 
-    Each call earns a tenth of a token, each retry costs one; the budget starts full, at 10.
-    Safe to share between threads.
+    Each call earns a tenth of a token, each retry costs one; the budget starts at 10 and holds 100
+    at most. Safe to share between threads.
     """
 
     def __init__(self) -> None:
-        self._tokens = _CAPACITY
+        self._tokens = _FIRST_TOKENS
         self._lock = threading.Lock()
 
     def earn(self) -> None:
@@ -71,7 +73,15 @@ def is_transient(error: PolyheadError) -> bool:
     """Whether sending the same again can help. Safe at any time: annotating changes nothing."""
     if isinstance(error, OverloadedError):
         return error.retry_after is not None
-    return isinstance(error, UnavailableError)
+    return isinstance(error, UnavailableError) or _never_begun(error)
+
+
+def _never_begun(error: PolyheadError) -> bool:
+    """Whether a server that shuts down has cancelled a call before its own code saw it.
+
+    Then there is nothing but the bare status; who cancels a call on this side says so.
+    """
+    return error.code == error.message == "CANCELLED"
 
 
 def _wait(policy: RetryPolicy, attempt: int) -> float:
