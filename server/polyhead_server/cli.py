@@ -26,6 +26,7 @@ from polyhead_server.gateway.command import add_gateway
 from polyhead_server.logs import configure_logs
 from polyhead_server.loops import loop_factory
 from polyhead_server.notify import signs_of_life
+from polyhead_server.plan.command import add_plan
 from polyhead_server.rollout.command import add_bundles
 from polyhead_server.score.command import add_score
 from polyhead_server.security.sign_commands import add_signing
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     add_gateway(commands)
     add_check(commands)
     add_fetch_bundle(commands)
+    add_plan(commands)
     add_bundles(commands)
     add_signing(commands)
     add_score(commands)
