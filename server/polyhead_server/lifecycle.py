@@ -269,7 +269,7 @@ def _grpc_server(settings: Settings) -> grpc.aio.Server:
         ("grpc.server_handshake_timeout_ms", 20_000),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
         ("grpc.keepalive_permit_without_calls", 1),
     ]
     if settings.max_connections:
