@@ -74,6 +74,7 @@ class Server:
             lambda: self._health.tell(),  # noqa: PLW0108 - made only after
         )
         self._health = Health(self._names)
+        bundles.roster.on_change = self._health.tell
         metrics.watch_life(lambda: not self.alive)
         if metrics_port is not None:
             metrics_port.probes.watch(lambda: self.alive, self._is_ready)
