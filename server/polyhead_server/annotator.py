@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from polyhead_server.heads import HeadOutput
     from polyhead_server.metrics import Metrics
     from polyhead_server.model import Job, Model, WindowOutput
+    from polyhead_server.reading import Checked
     from polyhead_server.recall import Recall
 
 T = TypeVar("T")
@@ -95,6 +96,7 @@ class Annotator:
         self._metrics = metrics
         self._recall = recall
         self._reader = Reader(model.tokenize, model.bundle.heads, limits)
+        self._tallies = metrics.tallies.of(model.bundle.heads)
         self._thread = ThreadPoolExecutor(1, "polyhead-text")
 
     def close(self) -> None:
@@ -138,7 +140,7 @@ class Annotator:
         documents = [item for item in found if not isinstance(item, RequestError)]
         terms = Terms(deadline, priority, patient=False)
         outcomes, timings = await self._run(documents, checked.tasks, terms)
-        return self._annotated(outcomes, checked.tasks, checked.size, tokenized + timings)
+        return self._annotated(outcomes, checked, tokenized + timings, priority)
 
     async def annotate_items(
         self,
@@ -175,7 +177,7 @@ class Annotator:
             timings += spent
         rest = iter(annotated)
         outcomes = tuple(item if isinstance(item, RequestError) else next(rest) for item in found)
-        return self._annotated(outcomes, checked.tasks, checked.size, timings)
+        return self._annotated(outcomes, checked, timings, priority)
 
     async def work(self, size: int, function: Callable[[], T]) -> T:
         """Call a function: here where it works on few code points, else in a thread."""
@@ -235,13 +237,17 @@ class Annotator:
     def _annotated(
         self,
         outcomes: tuple[Annotation | RequestError, ...],
-        tasks: tuple[str, ...],
-        size: int,
+        checked: Checked,
         timings: Timings,
+        priority: Priority,
     ) -> Annotated:
-        good = [outcome.document for outcome in outcomes if isinstance(outcome, Annotation)]
-        self._metrics.documents.inc(len(good))
-        self._metrics.windows.inc(sum(len(document.windows) for document in good))
-        self._metrics.stages(timings.tokenize, timings.queue)
-        heads = tuple(self._reader.heads[task] for task in tasks)
-        return Annotated(outcomes, heads, self.bundle.version, timings, size)
+        good = [outcome for outcome in outcomes if isinstance(outcome, Annotation)]
+        windows = sum(len(outcome.document.windows) for outcome in good)
+        metrics = self._metrics
+        metrics.documents.inc(len(good))
+        metrics.windows.inc(windows)
+        metrics.stages(timings.tokenize, timings.queue, priority)
+        outputs = [outcome.outputs for outcome in good]
+        metrics.tallies.add(self._tallies, checked.tasks, outputs, windows)
+        heads = tuple(self._reader.heads[task] for task in checked.tasks)
+        return Annotated(outcomes, heads, self.bundle.version, timings, checked.size)

@@ -115,6 +115,10 @@ class Batcher(Generic[Item, Output]):
         """Tokens of the living items that wait for the engine."""
         return self._waiting.tokens
 
+    def lane_tokens(self, priority: Priority) -> int:
+        """Tokens of the living items that wait in a lane."""
+        return self._waiting.lane(priority).tokens
+
     def wait_seconds(self) -> float:
         """Expected wait of an interactive call that comes now."""
         return self._forecast.wait_seconds()

@@ -20,11 +20,11 @@ from polyhead_server.liveness import Liveness
 from polyhead_server.liveness_health import OVERALL, SERVICE_NAME, Health, health_names
 from polyhead_server.metrics import Metrics, MetricsPort
 from polyhead_server.ready import Ready
+from polyhead_server.reflecting import reflection_handlers
 from polyhead_server.rollout.admin import open_admin_port
 from polyhead_server.rollout.bundles import Bundles
 from polyhead_server.security.access import make_access
 from polyhead_server.security.tls import tls_context, tls_credentials
-from polyhead_server.reflecting import reflection_handlers
 from polyhead_server.service import SERVICE, AnnotationService
 
 if TYPE_CHECKING:
@@ -219,6 +219,7 @@ async def start_server(settings: Settings) -> Server:
     grpc_server = _grpc_server(settings)
     port = _bind(grpc_server, settings)
     metrics = Metrics()
+    metrics.watch_process()
     metrics_port = None
     http_socket = None
     admin_port = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import (
     CollectorRegistry,
     Gauge,
+    ProcessCollector,
     disable_created_metrics,
     start_http_server,
 )
@@ -15,6 +17,8 @@ from prometheus_client import (
 from polyhead_server.errors import StartError
 from polyhead_server.liveness_probes import Probes
 from polyhead_server.quick_metrics import Count, Counts, Spread, Spreads
+from polyhead_server.schedule import Priority
+from polyhead_server.tallies import Tallies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +36,7 @@ SECONDS = (
 _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _TOKENS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
 _CALL = ("grpc_type", "grpc_service", "grpc_method")
+_LANE = ("lane",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,13 @@ class Metrics:
             "polyhead_queue_delay_seconds",
             "Expected wait for the encoder of an interactive call that comes now.",
         )
+        self._lane_tokens = gauge(
+            "polyhead_lane_tokens", "Tokens that wait for the encoder, by lane.", _LANE
+        )
+        waits = histograms(
+            "polyhead_lane_wait_seconds", "Time that calls waited, by lane.", SECONDS, _LANE
+        )
+        self._waits = {priority: waits.labels(priority.name.lower()) for priority in Priority}
         self._batch_texts = histogram("polyhead_batch_texts", "Windows in a batch.", _TEXTS)
         self._batch_tokens = histogram("polyhead_batch_tokens", "Tokens in a batch.", _TOKENS)
         self._wasted = counter("polyhead_wasted_tokens_total", "Tokens that only filled batches.")
@@ -105,6 +117,8 @@ class Metrics:
         )
         for reason in ("queue_full", "deadline", "draining"):
             self._shed.labels(reason)
+        self.tallies = Tallies()
+        self.registry.register(self.tallies)
 
     def describe(self, version: str, bundle: str, bundle_version: str) -> None:
         """Say what is running."""
@@ -120,6 +134,8 @@ class Metrics:
         """The metrics of one method, by grpc_type, grpc_service and grpc_method."""
         labels = (kind, service, name)
         if labels not in self._methods:
+            for code in ("OK", "Internal"):  # a first one counts only where there was a 0 before
+                self._handled.labels(*labels, code)
             self._methods[labels] = MethodMetrics(
                 started=self._started.labels(*labels),
                 received=self._received.labels(*labels),
@@ -140,14 +156,25 @@ class Metrics:
         self._queue_tokens.set_function(tokens)
         self._queue_delay.set_function(delay)
 
+    def watch_lanes(self, tokens: Callable[[Priority], float]) -> None:
+        """Read how much waits in each lane whenever the metrics are read."""
+        for priority in Priority:
+            lane = self._lane_tokens.labels(priority.name.lower())
+            lane.set_function(partial(tokens, priority))
+
+    def watch_process(self) -> None:
+        """Tell of the memory, processor time and open files of this process."""
+        ProcessCollector(registry=self.registry)
+
     def watch_life(self, stuck: Callable[[], float]) -> None:
         """Read whether the engine is stuck whenever the metrics are read."""
         self._stuck.set_function(stuck)
 
-    def stages(self, tokenize: float, queue: float) -> None:
-        """A request was tokenised and has waited; seconds."""
+    def stages(self, tokenize: float, queue: float, lane: Priority) -> None:
+        """A request was tokenised and has waited in a lane; seconds."""
         self._tokenize.observe(tokenize)
         self._queue.observe(queue)
+        self._waits[lane].observe(queue)
 
     def batch(self, run: Ran[Any], items: int) -> None:
         """A batch went through the engine."""

@@ -71,6 +71,9 @@ class Roster:
             lambda: sum(one.batcher.waiting_tokens for one in self._all()),
             lambda: self.primary.batcher.wait_seconds(),  # noqa: PLW0108 - primaries change
         )
+        metrics.watch_lanes(
+            lambda priority: sum(one.batcher.lane_tokens(priority) for one in self._all())
+        )
 
     @property
     def bundle(self) -> Bundle:

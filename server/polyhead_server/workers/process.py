@@ -13,8 +13,6 @@ import dataclasses
 import sys
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import ProcessCollector
-
 from polyhead_server import options
 from polyhead_server.errors import PolyheadError, SettingsError
 from polyhead_server.logs import configure_logs
@@ -65,8 +63,6 @@ async def _run(settings: Settings, lifeline: Lifeline) -> bool:
     reload_on_signal(lambda: None)  # that is the supervisor's affair
     server = await start_server(settings)
     registry = server.metrics.registry
-    with contextlib.suppress(ValueError):  # it may be there already
-        ProcessCollector(registry=registry)
     patience = settings.drain_seconds + LAST_SECONDS
 
     async def carry_out(order: dict[str, Any]) -> None:
