@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHARES = {GrpcFuzz: 0.65, HttpFuzz: 0.3, FrameFuzz: 0.05}
-_POOL = 400
+_POOL = 300
+_FAULTS = ("internal_error", "Traceback", '"level": "error"', "Unhandled", "Task exception")
+_SHOWN = 25
+"""Lines of the log that are shown of a fault."""
 _LOT = 20_000
 """Requests after which the pools are made anew and the server is looked at."""
 
@@ -84,11 +87,16 @@ def _look(server: Server, verdicts: Verdicts) -> dict[str, float]:
 
 def _judge_log(server: Server, verdicts: Verdicts) -> None:
     """Faults that no caller saw."""
-    faults = Counter(line[:300] for line in _faults(server.logged()))
-    for line, times in faults.most_common(5):
-        verdicts.problem(f"in the log, {times} times: {line}")
+    faults = Counter(_faults(server.logged()))
+    for text, times in faults.most_common(5):
+        verdicts.problem(f"in the log, {times} times: {text}")
 
 
 def _faults(log: str) -> list[str]:
-    marks = ("internal_error", "Traceback", '"level": "error"', "Unhandled", "Task exception")
-    return [line for line in log.splitlines() if any(mark in line for mark in marks)]
+    """Each with the lines around it; of a traceback those up to its end."""
+    lines = log.splitlines()
+    return [
+        "\n".join(lines[max(0, at - 2) : at + _SHOWN])[:2_000]
+        for at, line in enumerate(lines)
+        if any(mark in line for mark in _FAULTS)
+    ]

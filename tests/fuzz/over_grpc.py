@@ -90,8 +90,6 @@ class GrpcFuzz:
         body = self._rng.choice(known)
         body = body if whole else mutated(body, known, self._rng)
         kind = f"{path.rpartition('/')[2]} {'as made' if whole else 'mutated'}"
-        if path.endswith("Check"):
-            kind = f"{kind} (its decoder is gRPC's)"
         try:
             await channel.unary_unary(path)(body, timeout=_PATIENCE)
         except grpc.aio.AioRpcError as error:

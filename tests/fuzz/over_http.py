@@ -101,8 +101,7 @@ class HttpFuzz:
         reader, writer = await asyncio.open_connection(self._host, self._port)
         answer = b""
         try:
-            writer.write(request)
-            writer.write_eof()
+            writer.write(request)  # and no end: the library answers nobody who hangs up
             async with asyncio.timeout(_RAW_PATIENCE):
                 answer = await reader.read(1 << 16)
         except (TimeoutError, OSError):

@@ -16,6 +16,7 @@ from polyhead_server.callers import name_in
 from polyhead_server.calls import Method
 from polyhead_server.errors import DrainingError, StartError
 from polyhead_server.inference import describe
+from polyhead_server.inference.http_faults import quiet_logger
 from polyhead_server.inference.http_wire import HttpWire
 from polyhead_server.inference.json_wire import (
     JSON_LENGTH_HEADER,
@@ -100,7 +101,9 @@ class HttpPort:
         app = web.Application(client_max_size=most_bytes, middlewares=[_errors_as_json])
         app.add_routes(self._routes())
         # A handler whose caller went away is cancelled, and with it what waits for the encoder.
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, logger=quiet_logger()
+        )
         self._most_connections = most_connections
         self._listening: asyncio.Server | None = None
 
