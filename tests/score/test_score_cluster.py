@@ -53,7 +53,7 @@ def test_a_driver_that_ends_early_loses_nothing(
     cluster, tiny_bundle, inputs, tmp_path, number, code
 ):
     """What was finished for a driver killed or stopped is kept; the next one does the rest."""
-    given = ["score", tiny_bundle, "--input", inputs, "--output", tmp_path, "--actors", "2"]
+    given = ["score", tiny_bundle, "--input", inputs, "--output", tmp_path, "--actors", "1"]
     given += ["--address", cluster.address, "--fragment-rows", "4"]
     command = [sys.executable, "-m", "polyhead_server", *map(str, given)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
