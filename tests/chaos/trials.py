@@ -24,7 +24,6 @@ TRIALS: dict[str, Run] = {
     "half-bundle": process_trials.half_bundle,
     "half-reload": process_trials.half_reload,
     "full-disk": process_trials.full_disk,
-    "moved-clock": process_trials.moved_clock,
     "no-files": process_trials.no_files,
     "rude-callers": caller_trials.rude,
     "crowd": caller_trials.crowd,

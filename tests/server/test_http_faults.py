@@ -1,33 +1,30 @@
-"""What is no HTTP is refused, and nothing of it goes into any log."""
+"""What the HTTP library could not read does not go into the log."""
 
 from __future__ import annotations
 
-import socket
-from urllib.parse import urlsplit
-
 import pytest
-from background_server import PATIENCE, BackgroundServer
+from aiohttp.http_exceptions import BadHttpMessage
+from structlog.testing import capture_logs
 
-
-@pytest.fixture(scope="module")
-def served(tiny_bundle):
-    served = BackgroundServer(tiny_bundle, inference_http_port=0)
-    yield served
-    served.close()
+from polyhead_server.inference.http_faults import quiet_logger
 
 
 @pytest.mark.parametrize(
-    "request_",
+    ("fault", "told"),
     [
-        b"POST /v2/mode private-text\r\nHost: a\r\n\r\n",
-        b"POST /v2/models/pos/infer HTTP/1.1\r\nHost: a\r\nContent-Length: private-text\r\n\r\n",
+        (BadHttpMessage("b'private text'"), ("not_http", "BadHttpMessage", "debug")),
+        (ValueError("private text"), ("http_fault", "ValueError", "error")),
     ],
 )
-def test_no_text_in_the_log(served, request_, caplog, capfd):
-    """The caller gets 400; neither our log nor the library's has a word of it."""
-    place = urlsplit(served.ready.inference)
-    with socket.create_connection((place.hostname, place.port), PATIENCE) as sock:
-        sock.sendall(request_)
-        assert b" 400 " in sock.recv(1024)
-    out, err = capfd.readouterr()
-    assert "private-text" not in out + err + caplog.text
+def test_no_text_in_the_log(fault, told):
+    """A line tells the kind of the fault, and nothing of the request; no other logger hears it."""
+    logger = quiet_logger()
+    with capture_logs() as logs:
+        try:
+            raise fault
+        except type(fault):
+            logger.exception("Error handling request %s", "private text")
+    (line,) = logs
+    assert (line["event"], line["reason"], line["log_level"]) == told
+    assert "private" not in str(line)
+    assert not logger.propagate
