@@ -10,6 +10,7 @@ from polyhead_server.plan.queueing import wait_quantile
 
 _P99 = 0.99
 _MOST_REPLICAS = 10_000
+_ROUNDING = 1e-9
 _MILLION = 1_000_000
 _SECONDS_AN_HOUR = 3_600
 
@@ -128,7 +129,7 @@ def size(demand: Demand, speed: Speed) -> Plan:
         raise SettingsError([problem])
     service = speed.text_seconds(demand.length) / faster
     load = demand.rps * service
-    left = max(1, math.ceil(load / (1 - demand.headroom)))
+    left = max(1, math.ceil(load / (1 - demand.headroom) - _ROUNDING))
     while left < _MOST_REPLICAS and _p99(demand, service, left, alone) > demand.p99:
         left += 1
     if left >= _MOST_REPLICAS:
