@@ -13,9 +13,10 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from polyhead_server.schedule import Costed
     from polyhead_server.worker import Encode, Ran
 
-ItemT = TypeVar("ItemT")
+ItemT = TypeVar("ItemT", bound="Costed")
 OutputT = TypeVar("OutputT")
 
 _log = structlog.get_logger(__name__)

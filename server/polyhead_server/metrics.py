@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from threading import Thread
     from wsgiref.simple_server import WSGIServer
+    from wsgiref.types import WSGIApplication
 
     from polyhead_server.worker import Ran
 
@@ -240,7 +241,8 @@ class MetricsPort:
         self._thread: Thread
         try:
             self._server, self._thread = start_http_server(port, host, registry)
-            self._server.set_app(self.probes.before(self._server.get_app()))
+            app = cast("WSGIApplication", self._server.get_app())  # what it was just made with
+            self._server.set_app(self.probes.before(app))
         except OSError as error:
             raise StartError(f"cannot serve metrics on {host}:{port}: {error.strerror}") from None
         self.url = f"http://{host}:{self._server.server_port}/metrics"

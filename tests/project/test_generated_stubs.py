@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PLACES = ["clients/python/polyhead/v1", "clients/python/polyhead/admin/v1", "server/polyhead_server/inference"]
+PLACES = [
+    "clients/python/polyhead/v1",
+    "clients/python/polyhead/admin/v1",
+    "server/polyhead_server/inference",
+]
 
 
 def files(folder):
