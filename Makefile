@@ -99,7 +99,6 @@ soak: install-dev ## Load a server for 10 minutes with callers that give up: not
 	$(DEV_VENV)/bin/python -m tests.bench.soak $(ARGS)
 
 chaos: install-dev ## Do real faults to real servers: a table and build/chaos.json (flags: ARGS="--only overload")
-	@tools/debian_packages.sh libfaketime || echo "no libfaketime: the clock stays as it is"
 	$(DEV_VENV)/bin/python -m tests.chaos $(ARGS)
 
 fuzz: install-dev ## Send requests that nobody meant to a live server: build/fuzz.json (flags: ARGS="--requests 1000000")

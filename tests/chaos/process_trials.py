@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from tests.chaos.size import Size
 
-_JUMPS = ("+3600", "-3600", "+0")
-
 
 def killed_worker(bundle: Path, folder: Path, size: Size) -> Result:
     """Workers are killed under load: others come, and with retries no call is lost."""
@@ -140,34 +138,6 @@ def full_cache_disk(bundle: Path, folder: Path, size: Size) -> Result:
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
     return trial.result
-
-
-def moved_clock(bundle: Path, folder: Path, size: Size) -> Result:
-    """The wall clock jumps an hour ahead and back, by libfaketime: no call is late or lost."""
-    clock = folder / "clock"
-    clock.write_text("+0")
-    environment = {
-        "LD_PRELOAD": faketime_library(),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_NO_CACHE": "1",
-    }
-    with (
-        Server(bundle, folder, environment=environment) as server,
-        Trial("clock jumps", server) as trial,
-    ):
-        with trial.calls():
-            for jump in _JUMPS:
-                _replace(clock, jump.encode())
-                time.sleep(size.seconds / len(_JUMPS))
-        trial.result.faults = {"jumps": len(_JUMPS), "seconds": 3600}
-    return trial.result
-
-
-def faketime_library() -> str:
-    """Where libfaketime is; empty where it is not."""
-    found = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]
-    return os.environ.get("CHAOS_FAKETIME", str(found[0]) if found else "")
 
 
 def no_files(bundle: Path, folder: Path, size: Size) -> Result:

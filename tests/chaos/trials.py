@@ -35,7 +35,6 @@ TRIALS: dict[str, Run] = {
 
 WITH_RIGHTS: dict[str, tuple[Callable[[], object], Run]] = {
     "full-cache-disk": (process_trials.can_mount, process_trials.full_cache_disk),
-    "moved-clock": (process_trials.faketime_library, process_trials.moved_clock),
 }
 """What only some machines can do, and how to know."""
 

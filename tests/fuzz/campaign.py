@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SHARES = {GrpcFuzz: 0.65, HttpFuzz: 0.3, FrameFuzz: 0.05}
 _POOL = 300
 _FAULTS = ("internal_error", "Traceback", '"level": "error"', "Unhandled", "Task exception")
+_CALLER_GONE = "ExecuteBatchError"
+"""What gRPC's library writes where it has no connection left to send a status on; no caller's text."""
 _SHOWN = 25
 """Lines of the log that are shown of a fault."""
 _LOT = 20_000
@@ -99,4 +101,5 @@ def _faults(log: str) -> list[str]:
         "\n".join(lines[max(0, at - 2) : at + _SHOWN])[:2_000]
         for at, line in enumerate(lines)
         if any(mark in line for mark in _FAULTS)
+        and not any(_CALLER_GONE in after for after in lines[at : at + 8])
     ]

@@ -108,7 +108,7 @@ def try_with_atheris(seconds: float, size: int, number: int) -> dict[str, str]:
             corpus.mkdir()
             for index, data in enumerate(inputs):
                 (corpus / str(index)).write_bytes(data)
-            command = [sys.executable, "-m", "tests.fuzz.decoders", name, str(corpus)]
+            command = [sys.executable, "-m", "tests.fuzz.atheris_target", name, str(corpus)]
             limits = [f"-max_total_time={max(1, round(seconds))}", "-timeout=10", f"-seed={number}"]
             start = time.monotonic()
             run = subprocess.run(
@@ -123,18 +123,3 @@ def try_with_atheris(seconds: float, size: int, number: int) -> dict[str, str]:
             told[name] = done[-1] if done and run.returncode == 0 else "\n".join(lines[-30:])
             told[name] += f" ({time.monotonic() - start:.0f} s, status {run.returncode})"
     return told
-
-
-def main() -> None:
-    """Run atheris on one reader: `python -m tests.fuzz.decoders NAME CORPUS FLAGS`."""
-    import atheris  # noqa: PLC0415 - only here, and only where it is
-
-    name, *rest = sys.argv[1:]
-    atheris.instrument_all()
-    with tempfile.TemporaryDirectory() as folder:
-        atheris.Setup([sys.argv[0], *rest], readers(Path(folder))[name])
-        atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()
