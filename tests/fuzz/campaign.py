@@ -22,7 +22,7 @@ SHARES = {GrpcFuzz: 0.65, HttpFuzz: 0.3, FrameFuzz: 0.05}
 _POOL = 300
 _FAULTS = ("internal_error", "Traceback", '"level": "error"', "Unhandled", "Task exception")
 _CALLER_GONE = "ExecuteBatchError"
-"""What gRPC's library writes where it has no connection left to send a status on; no caller's text."""
+"""What gRPC's library writes where no connection is left to send a status on."""
 _SHOWN = 25
 """Lines of the log that are shown of a fault."""
 _LOT = 20_000
