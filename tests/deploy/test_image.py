@@ -33,7 +33,7 @@ READ_ONLY = (
 @pytest.fixture(scope="module")
 def installed():
     """What `RUN sh deploy/docker/install.sh` gives, out of what COPY takes from the checkout."""
-    (extras,) = re.findall(r"install.sh /opt/polyhead (http)$", DOCKERFILE, re.MULTILINE)
+    (extras,) = re.findall(r"install.sh /opt/polyhead (http,jwt\S*)$", DOCKERFILE, re.MULTILINE)
     with tempfile.TemporaryDirectory(prefix="polyhead-image-") as name:
         folder = Path(name)  # not pytest's: other users cannot enter those
         folder.chmod(0o755)
