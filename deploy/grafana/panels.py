@@ -12,6 +12,7 @@ SINGLE = f'{AT}, {OURS}, grpc_type=~"unary|http"'
 FAULTS = "Internal|Unknown|DataLoss|Unavailable|DeadlineExceeded"
 FAULTY = f'{OURS}, grpc_code=~"{FAULTS}"'
 WANT = 'reason!="draining"'
+STREAM = 'grpc_type="bidi_stream"'
 WIDTH = 24
 
 
@@ -182,8 +183,14 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Messages of streams",
             "Messages that came in and went out on bulk streams.",
             (
-                Query(rate("grpc_server_msg_received_total", "grpc_method"), "in: {{grpc_method}}"),
-                Query(rate("grpc_server_msg_sent_total", "grpc_method"), "out: {{grpc_method}}"),
+                Query(
+                    rate("grpc_server_msg_received_total", "grpc_method", STREAM),
+                    "in: {{grpc_method}}",
+                ),
+                Query(
+                    rate("grpc_server_msg_sent_total", "grpc_method", STREAM),
+                    "out: {{grpc_method}}",
+                ),
             ),
         ),
         Panel(
@@ -430,6 +437,11 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             stack=True,
         ),
         Panel(
+            "Bundles in memory",
+            "Those on their way out too.",
+            one(total("polyhead_bundles", "instance"), "{{instance}}"),
+        ),
+        Panel(
             "Errors by version",
             "Calls that a bundle did not answer and that were not at fault. Nothing without any.",
             one(
@@ -446,11 +458,6 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                 Query(rate("polyhead_shadow_agreement_total", "result"), "results: {{result}}"),
             ),
             width=12,
-        ),
-        Panel(
-            "Bundles in memory",
-            "Those on their way out too.",
-            one(total("polyhead_bundles", "instance"), "{{instance}}"),
         ),
     ),
     "Processes": (

@@ -1,4 +1,4 @@
-# ruff: noqa: E402, INP001 - a script that finds what it needs beside it
+# ruff: noqa: E402 - a script that finds what it needs beside it
 """Draws the dashboard without Grafana, for a look: each panel's result, in the dashboard's grid.
 
 `python tests/deploy/draw_dashboard.py PICTURE.png` loads servers for a while and draws what a real
@@ -64,16 +64,16 @@ class Drawing:
         figure = plt.figure(figsize=size, dpi=80)
         for panel in panels:
             at = panel["gridPos"]
-            left, bottom = (at["x"] + 0.7) / 24, 1 - (at["y"] + at["h"] - 0.9) / rows
+            left, bottom = (at["x"] + 1.0) / 24, 1 - (at["y"] + at["h"] - 0.9) / rows
             height = max(0.3, at["h"] - 2.6)
-            axes = figure.add_axes((left, bottom, (at["w"] - 1.0) / 24, height / rows))
+            axes = figure.add_axes((left, bottom, (at["w"] - 1.4) / 24, height / rows))
             self._panel(axes, panel)
         figure.savefig(target)
 
     def _panel(self, axes: Axes, panel: dict[str, Any]) -> None:
         if panel["type"] == "row":
             axes.set_axis_off()
-            axes.text(0, 0, panel["title"], fontsize=13, weight="bold")
+            axes.text(0, -1.5, panel["title"], fontsize=13, weight="bold")
             return
         axes.set_title(panel["title"], fontsize=9, loc="left")
         axes.tick_params(labelsize=7)
@@ -139,7 +139,7 @@ class Drawing:
 
 
 def _expr(target: dict[str, Any]) -> str:
-    return filled_in(target["expr"], "6s", task="sentiment|pos")
+    return filled_in(target["expr"], "10s", task="sentiment|pos")
 
 
 def _name(legend: str, labels: dict[str, str]) -> str:

@@ -18,11 +18,11 @@ import yaml
 ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
 PATIENCE = 60.0
-PACE = "500ms"
+PACE = "1s"
 SHORT = {
-    **dict.fromkeys(("1m", "2m", "3m", "5m"), "3s"),
-    **dict.fromkeys(("10m", "15m", "30m", "1h", "2h"), "6s"),
-    **dict.fromkeys(("6h", "1d", "3d"), "20s"),
+    **dict.fromkeys(("1m", "2m", "3m", "5m"), "5s"),
+    **dict.fromkeys(("10m", "15m", "30m", "1h", "2h"), "10s"),
+    **dict.fromkeys(("6h", "1d", "3d"), "30s"),
 }
 """What a duration in a rule becomes."""
 
