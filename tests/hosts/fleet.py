@@ -144,6 +144,7 @@ class Fleet:
 
     def ask_prometheus(self, query: str) -> float | None:
         """The value of a query that has one; None where there is none yet."""
+        self._check_servers()
         path = f"/api/v1/query?query={quote(query)}"
         with contextlib.suppress(OSError):
             found = json.loads(self._get("prometheus", PROMETHEUS_PORT, path))["data"]["result"]
@@ -176,7 +177,14 @@ class Fleet:
         self._started.append(running)
         return running
 
+    def _check_servers(self) -> None:
+        """See that none has ended that nobody has told to."""
+        for name, running in self.servers.items():
+            status = running.process.poll()
+            assert status is None, f"{name} has ended with {status}, which nobody told it to"
+
     def _gateway_gauge(self, name: str) -> float | None:
+        self._check_servers()
         lines = self.metrics("gateway", GATEWAY_METRICS).splitlines()
         found = [float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)]
         return found[0] if found else None
