@@ -95,14 +95,15 @@ def _tell(outcomes: Sequence[Outcome], scenario: Scenario) -> None:
 
 
 def _throughput(fleet: Fleet) -> dict[str, object]:
-    """Calls a second by number of hosts, each held to a small part of a core."""
+    """Calls a second by number of hosts, each held to a small part of a core; ends all but one."""
     pids = [fleet.servers[name].process.pid for name in SERVERS]
-    rates = []
+    rates: list[float] = []
     with held_to(_PART, pids):
-        for count in range(1, len(SERVERS) + 1):
-            fleet.publish(SERVERS[:count])
-            rates.append(fleet.flood(count, _CALLERS_A_HOST * count, _FLOOD_SECONDS))
-            print(f"| {count} | {rates[-1]:.0f} | {rates[-1] / rates[0]:.2f} |", flush=True)
+        for count in range(len(SERVERS), 0, -1):
+            fleet.shrink(count)
+            rates.insert(0, fleet.flood(_CALLERS_A_HOST * count, _FLOOD_SECONDS))
+    for count, rate in enumerate(rates, start=1):
+        print(f"| {count} | {rate:.0f} | {rate / rates[0]:.2f} |", flush=True)
     return {"part_of_a_core_a_host": _PART, "calls_per_second_by_hosts": rates}
 
 

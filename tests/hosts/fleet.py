@@ -157,9 +157,16 @@ class Fleet:
             return self._get(name, port, "/metrics")
         return ""
 
-    def flood(self, hosts: int, callers: int, seconds: float) -> float:
-        """Calls a second that get through the gateway to so many servers."""
-        self.await_known(hosts)
+    def shrink(self, count: int) -> None:
+        """Keep so many of the servers, and wait until the gateway knows."""
+        self.publish(SERVERS[:count])
+        for name in SERVERS[count:]:
+            if name in self.servers:
+                self.drain(name)
+        self.await_known(count)
+
+    def flood(self, callers: int, seconds: float) -> float:
+        """Calls a second that get through the gateway."""
         target = f"{self.hosts['gateway'].address}:{GATEWAY_PORT}"
         command = (sys.executable, "-m", "tests.hosts.flood", callers, seconds, target)
         running = self._run("caller", *command)
