@@ -50,11 +50,16 @@ def _variables() -> list[dict[str, Any]]:
         _variable(
             "instance", "Instance", 'label_values(polyhead_build_info{job=~"$job"}, instance)'
         ),
-        _variable("task", "Head", 'label_values(polyhead_head_documents_total{job=~"$job"}, task)'),
+        _variable(
+            "task",
+            "Head",
+            'label_values(polyhead_head_documents_total{job=~"$job"}, task)',
+            many=False,
+        ),
     ]
 
 
-def _variable(name: str, label: str, query: str) -> dict[str, Any]:
+def _variable(name: str, label: str, query: str, *, many: bool = True) -> dict[str, Any]:
     return {
         "name": name,
         "label": label,
@@ -64,9 +69,9 @@ def _variable(name: str, label: str, query: str) -> dict[str, Any]:
         "query": {"query": query, "refId": name},
         "refresh": 2,
         "sort": 1,
-        "multi": True,
-        "includeAll": True,
-        "current": {"text": ["All"], "value": ["$__all"]},
+        "multi": many,
+        "includeAll": many,
+        "current": {"text": ["All"], "value": ["$__all"]} if many else {},
     }
 
 

@@ -139,7 +139,7 @@ class Drawing:
 
 
 def _expr(target: dict[str, Any]) -> str:
-    return filled_in(target["expr"], "10s", task="sentiment|pos")
+    return filled_in(target["expr"], "10s", task="pos")
 
 
 def _name(legend: str, labels: dict[str, str]) -> str:
