@@ -48,7 +48,7 @@ def test_every_module_is_private():
     """Only the stubs, the testing service and what other libraries are met with are not."""
     modules = {info.name for info in pkgutil.iter_modules(polyhead.__path__)}
     assert {name for name in modules if not name.startswith("_")} == {
-        *("pandas", "spacy", "testing", "v1")
+        *("admin", "pandas", "spacy", "testing", "v1")
     }
 
 
