@@ -25,7 +25,7 @@ HOSTS_PACKAGES := iproute2 prometheus
 SDK_PACKAGES := chromium protobuf-compiler protobuf-compiler-grpc-java-plugin \
   protoc-gen-go protoc-gen-go-grpc
 
-.PHONY: help serve gateway test score-test hosts-test hosts deploy-test image-check chart-schema sdk-test lint audit bench bench-peers soak chaos fuzz encoder protos sdk-protos release-protos \
+.PHONY: help serve gateway test more-tests score-test hosts-test hosts deploy-test image-check chart-schema sdk-test lint audit bench bench-peers soak chaos fuzz encoder protos sdk-protos release-protos \
   install install-dev sdk-packages tritonclient clean
 
 help: ## List the commands
@@ -42,6 +42,8 @@ test: install-dev tritonclient ## Install everything and run all tests (flags: A
 
 sdk-test: install-dev $(TYPESCRIPT)/node_modules/.installed ## Test the clients in other languages, with a Node of its own (needs sdk-packages; flags: ARGS)
 	$(WITH_NODE) $(DEV_VENV)/bin/python -m pytest tests/sdk $(ARGS)
+
+more-tests: deploy-test score-test hosts-test ## Test what .ci/run leaves out for its time: alerts fired on a live Prometheus, a Ray cluster, a fleet of hosts (root only)
 
 score-test: $(DEV_VENV)/.score ## Test offline scoring, also on a Ray cluster of two nodes (flags: ARGS)
 	$(SCORE_ENVIRONMENT) $(DEV_VENV)/bin/python -m pytest tests/score $(ARGS)
