@@ -134,7 +134,7 @@ def test_damaged_bundle(tiny_bundle, tmp_path):
 
 def test_workers_that_crash_at_start(tiny_bundle, tmp_path):
     """Where workers end again and again before they are ready, it is given up with a reason."""
-    (tmp_path / "numpy.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "openvino.py").write_text("raise SystemExit(3)\n")
     run = run_to_end(tiny_bundle, PYTHONPATH=str(tmp_path))
     assert run.returncode == 2
     last = run.stderr.splitlines()[-1]

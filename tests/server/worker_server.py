@@ -73,7 +73,7 @@ class WorkerServer:
 
     def pids(self) -> dict[int, int]:
         """The process of each worker, from the system's list of children."""
-        listed = ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)]
+        listed = ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(self.process.pid)]
         lines = subprocess.run(listed, capture_output=True, text=True, check=False).stdout
         found = [line.split()[0] for line in lines.splitlines() if "workers.process" in line]
         return dict(enumerate(sorted(map(int, found))))

@@ -43,6 +43,7 @@ _ERRORS = {
     "names the fields.",
     "401": "An API key or a token is needed, or the one given is not valid.",
     "403": "The token is not for this audience.",
+    "404": "The bundle version asked for is not loaded; the message names those that are.",
     "413": "The body is larger than the gateway allows.",
     "429": "Too many calls: of this client at the gateway, or of all at the server, whose queue is "
     "full.",
