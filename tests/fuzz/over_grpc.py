@@ -30,7 +30,7 @@ _CONNECTIONS = 4
 _AT_ONCE = 16
 _STREAM_SHARE = 0.1
 _OUR_OWN = "Internal error from Core"
-"""What grpc's client makes of a write to a stream that the server has just ended: no answer of his."""
+"""What grpc's client makes of writing to a stream that the server has just ended."""
 
 
 class GrpcFuzz:
