@@ -20,6 +20,7 @@ from polyhead._settings import (
     check_items,
     planner,
 )
+from polyhead._status import joined
 from polyhead._steps import Method, Plan, Reply, Wait
 
 if TYPE_CHECKING:
@@ -188,8 +189,8 @@ class AsyncClient:
             )
             try:
                 message = await call
-                around = (await call.initial_metadata(), await call.trailing_metadata())
-                answer = Reply(message, tuple(pair for part in around for pair in part or ()))
+                around = joined(await call.initial_metadata(), await call.trailing_metadata())
+                answer = Reply(message, around)
             except grpc.RpcError as error:
                 failure = error
 

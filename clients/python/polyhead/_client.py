@@ -11,6 +11,7 @@ from polyhead._calls import SyncCalls
 from polyhead._channel import connection
 from polyhead._options import TLS, BearerToken, ChannelOptions, RetryPolicy
 from polyhead._settings import DEFAULT_TARGET, DEFAULT_TIMEOUT, planner
+from polyhead._status import joined
 from polyhead._steps import Method, Reply, Send
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Client(SyncCalls):
         message, call = self._methods[step.method].with_call(
             step.request, timeout=step.timeout, metadata=step.metadata
         )
-        return Reply(message, (*(call.initial_metadata() or ()), *(call.trailing_metadata() or ())))
+        return Reply(message, joined(call.initial_metadata(), call.trailing_metadata()))
 
     def _stream_method(self) -> StreamMethod:
         return self._stream

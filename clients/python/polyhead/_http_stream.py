@@ -101,13 +101,12 @@ def answer_of(
 def _part(
     request: service_pb2.AnnotateStreamRequest, which: slice
 ) -> service_pb2.AnnotateStreamRequest:
-    return service_pb2.AnnotateStreamRequest(
-        items=request.items[which],
-        tasks=request.tasks,
-        offset_unit=request.offset_unit,
-        priority=request.priority,
-        bundle_version=request.bundle_version,
-    )
+    """All of a message but some of its items."""
+    part = service_pb2.AnnotateStreamRequest()
+    part.CopyFrom(request)
+    del part.items[:]
+    part.items.extend(request.items[which])
+    return part
 
 
 def _refused(

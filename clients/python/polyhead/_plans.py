@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 EVERY_TASK = "*"
 _LONGEST_REQUEST_ID = 128
 _READY_WAITS = (0.05, 1.0)  # seconds between looks at a server that is not ready: first, longest
+
+E = TypeVar("E", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,22 +185,19 @@ def wire_tasks(tasks: Sequence[str] | None) -> list[str]:
 
 def check_unit(unit: OffsetUnit | str) -> OffsetUnit:
     """Give the offset unit by value; raises InvalidArgumentError for an unknown one."""
-    try:
-        return OffsetUnit(unit)
-    except ValueError:
-        known = ", ".join(OffsetUnit)
-        raise refused("offset_unit", f"must be one of {known}, not {unit!r}") from None
+    return _member(OffsetUnit, unit, "offset_unit")
 
 
 def check_priority(priority: Priority | str | None) -> Priority | None:
     """Give the priority by value; raises InvalidArgumentError for an unknown one."""
-    if priority is None:
-        return None
+    return None if priority is None else _member(Priority, priority, "priority")
+
+
+def _member(kind: type[E], value: str, field: str) -> E:
     try:
-        return Priority(priority)
+        return kind(value)
     except ValueError:
-        known = ", ".join(Priority)
-        raise refused("priority", f"must be one of {known}, not {priority!r}") from None
+        raise refused(field, f"must be one of {', '.join(kind)}, not {value!r}") from None
 
 
 def name_request(request_id: str | None) -> str:

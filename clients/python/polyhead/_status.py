@@ -50,10 +50,8 @@ def error_of_rpc(failure: grpc.RpcError, request_id: str) -> PolyheadError:
     trailers = call.trailing_metadata()
     status = _status_of(trailers)
     details = _read_details(status.details)
-    places = (trailers, call.initial_metadata())
-    sent_back = details.request_id or next(
-        filter(None, (find_text(metadata, REQUEST_ID_KEY) for metadata in places)), ""
-    )
+    around = joined(trailers, call.initial_metadata())
+    sent_back = details.request_id or find_text(around, REQUEST_ID_KEY)
     code, message = call.code(), call.details() or status.message
     return _build(code.name, message, details, sent_back or request_id)
 
@@ -63,6 +61,11 @@ def error_of_status(status: Status, request_id: str) -> PolyheadError:
     details = _read_details(status.details)
     code = _NAME_OF_NUMBER.get(status.code, "UNKNOWN")
     return _build(code, status.message, details, details.request_id or request_id)
+
+
+def joined(*parts: Metadata | None) -> Metadata:
+    """Give the metadata before and behind an answer in one, what counts more first."""
+    return tuple(pair for part in parts for pair in part or ())
 
 
 def find_text(metadata: Metadata | None, key: str) -> str:

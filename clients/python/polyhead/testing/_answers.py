@@ -60,14 +60,14 @@ class Answerer:
         tasks = tuple(Task(h.name, h.kind, h.labels, h.figures) for h in self.heads)
         return Bundle(self.name, self.version, tasks, self.limits)
 
-    def list_tasks(self) -> service_pb2.ListTasksResponse:
-        """Answer ListTasks."""
-        limits = self.limits
+    def list_tasks(self, request: service_pb2.ListTasksRequest) -> service_pb2.ListTasksResponse:
+        """Answer ListTasks for the version that it names."""
+        self.check_version(request.bundle_version)
         return service_pb2.ListTasksResponse(
             tasks=[_wire_task(head) for head in self.heads],
             bundle_name=self.name,
             bundle_version=self.version,
-            limits=service_pb2_limits(limits),
+            limits=service_pb2_limits(self.limits),
         )
 
     def check_version(self, version: str) -> None:
@@ -76,10 +76,14 @@ class Answerer:
             known = f"bundle version {version!r} is not loaded; there are {self.version!r}"
             raise Rejection("NOT_FOUND", known)
 
-    def list_tasks_of(self, request: service_pb2.ListTasksRequest) -> service_pb2.ListTasksResponse:
-        """Answer ListTasks for the version that it names."""
+    def asked(
+        self, request: service_pb2.AnnotateRequest | service_pb2.AnnotateStreamRequest
+    ) -> tuple[list[Head], document_pb2.OffsetUnit.ValueType]:
+        """Give the heads and the unit that a request asks for, after a look at its other fields."""
+        heads, unit = self.pick(request.tasks), known_unit(request.offset_unit)
+        check_priority(request.priority)
         self.check_version(request.bundle_version)
-        return self.list_tasks()
+        return heads, unit
 
     def pick(self, names: Sequence[str]) -> list[Head]:
         """Give the heads asked for."""

@@ -13,7 +13,7 @@ from google.rpc.status_pb2 import Status
 
 from polyhead._bundle import Health
 from polyhead._status import REQUEST_ID_KEY
-from polyhead.testing._answers import Answerer, Rejection, check_priority, known_unit, timings
+from polyhead.testing._answers import Answerer, Rejection, timings
 from polyhead.testing._faults import Faults, Gate
 from polyhead.v1 import annotation_service_pb2 as service_pb2
 from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceServicer
@@ -123,7 +123,7 @@ class Servicer(AnnotationServiceServicer):
         return self._unary("Annotate", request, context, self._annotate)
 
     def ListTasks(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        return self._unary("ListTasks", request, context, self._answerer.list_tasks_of)
+        return self._unary("ListTasks", request, context, self._answerer.list_tasks)
 
     def AnnotateStream(  # noqa: N802 - gRPC's name
         self, request_iterator: Any, context: Any
@@ -153,9 +153,7 @@ class Servicer(AnnotationServiceServicer):
     def _annotate(self, request: service_pb2.AnnotateRequest) -> service_pb2.AnnotateResponse:
         answerer = self._answerer
         answerer.check_size(request.documents, "documents")
-        heads, unit = answerer.pick(request.tasks), known_unit(request.offset_unit)
-        check_priority(request.priority)
-        answerer.check_version(request.bundle_version)
+        heads, unit = answerer.asked(request)
         return service_pb2.AnnotateResponse(
             annotations=[
                 answerer.annotate(document, heads, unit, f"documents[{index}]")
@@ -171,9 +169,7 @@ class Servicer(AnnotationServiceServicer):
     ) -> service_pb2.AnnotateStreamResponse:
         answerer = self._answerer
         answerer.check_size([item.document for item in request.items], "items")
-        heads, unit = answerer.pick(request.tasks), known_unit(request.offset_unit)
-        check_priority(request.priority)
-        answerer.check_version(request.bundle_version)
+        heads, unit = answerer.asked(request)
         response = service_pb2.AnnotateStreamResponse(
             offset_unit=unit, bundle_version=answerer.version, timings=timings()
         )
