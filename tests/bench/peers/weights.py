@@ -27,6 +27,7 @@ from transformers import (
     BertTokenizerFast,
 )
 
+from polyhead_server.bundle import open_bundle
 from polyhead_server.settings import DEFAULT_BUNDLE
 from polyhead_training.batches import output_ids
 from polyhead_training.config import load_config
@@ -37,40 +38,6 @@ from polyhead_training.workshop import reopen_workshop
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-POS = [
-    "ADJ",
-    "ADP",
-    "ADV",
-    "AUX",
-    "CCONJ",
-    "DET",
-    "INTJ",
-    "NOUN",
-    "NUM",
-    "PART",
-    "PRON",
-    "PROPN",
-    "PUNCT",
-    "SCONJ",
-    "SYM",
-    "VERB",
-    "X",
-]
-ENTITIES = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
-LABELS = {
-    "sentiment": ["negative", "neutral", "positive"],
-    "entities": ENTITIES,
-    "pos": POS,
-    "topic": ["World", "Sports", "Business", "Sci/Tech"],
-}
-"""Of the default bundle; an entity head has an output for each place in a span."""
-KINDS = {
-    "sentiment": "classification",
-    "entities": "spans",
-    "pos": "tagging",
-    "topic": "classification",
-}
 
 
 def main() -> None:
@@ -101,14 +68,10 @@ def _of_run(run: Path, out: Path) -> None:
         tensors |= {f"encoder.{key}": t for key, t in model.base_model.state_dict().items()}
         own = network.heads[name].state_dict()
         tensors |= {f"heads.{name}.{key}": t for key, t in own.items() if key != "adjacent"}
-        labels = [label for label, _ in sorted(output_ids(head_spec(head)).items(), key=_index)]
+        labels = list(output_ids(head_spec(head)))
         described[name] = {"kind": head.kind, "labels": labels, "pooling": head.pooling}
     model.config.save_pretrained(out / "multitask")
     _write(out / "multitask", tensors, described, str(run))
-
-
-def _index(item: tuple[str, int]) -> int:
-    return item[1]
 
 
 def _drawn(out: Path) -> None:
@@ -123,8 +86,9 @@ def _drawn(out: Path) -> None:
     encoder = BertModel(settings, add_pooling_layer=False)
     tensors = {f"encoder.{key}": t for key, t in encoder.state_dict().items()}
     described = {}
-    for name, labels in LABELS.items():
-        texts = KINDS[name] == "classification"
+    for head in open_bundle(DEFAULT_BUNDLE).heads:
+        name, labels = head.name, list(output_ids(head))
+        texts = head.kind == "classification"
         made = BertForSequenceClassification if texts else BertForTokenClassification
         settings.num_labels = len(labels)
         settings.id2label = dict(enumerate(labels))
@@ -139,7 +103,7 @@ def _drawn(out: Path) -> None:
         if name == "sentiment":
             dense = model.bert.pooler.dense.state_dict()
             tensors |= {f"heads.{name}.hidden.{key}": t for key, t in dense.items()}
-        described[name] = {"kind": KINDS[name], "labels": labels, "pooling": "mean"}
+        described[name] = {"kind": head.kind, "labels": labels, "pooling": head.pooling}
     settings.save_pretrained(out / "multitask")
     _write(out / "multitask", tensors, described, "drawn at random")
 
@@ -148,8 +112,9 @@ def _tokenizer(place: Path) -> BertTokenizerFast:
     """The default bundle's vocabulary, as a tokenizer of transformers."""
     bundled = json.loads((DEFAULT_BUNDLE / "tokenizer.json").read_text(encoding="utf-8"))
     place.mkdir(parents=True)
-    words = sorted(bundled["model"]["vocab"].items(), key=_index)
-    (place / "vocab.txt").write_text("".join(f"{w}\n" for w, _ in words), encoding="utf-8")
+    vocabulary = bundled["model"]["vocab"]
+    words = sorted(vocabulary, key=vocabulary.__getitem__)
+    (place / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
     tokenizer = BertTokenizerFast(vocab_file=str(place / "vocab.txt"), model_max_length=512)
     tokenizer.save_pretrained(place)
     return tokenizer
