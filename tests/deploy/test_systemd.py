@@ -13,7 +13,7 @@ UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "polyhead-server.servi
 
 
 def service():
-    unit = RawConfigParser(strict=False)
+    unit = RawConfigParser()  # strict: nothing is said twice
     unit.optionxform = str
     unit.read_string(UNIT.read_text(encoding="utf-8"))
     return unit["Service"]
