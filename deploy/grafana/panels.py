@@ -8,11 +8,11 @@ from dataclasses import dataclass
 AT = 'job=~"$job", instance=~"$instance"'
 RATE = "$__rate_interval"
 OURS = 'grpc_service!="polyhead.admin.v1.AdminService"'
-SINGLE = f'{AT}, {OURS}, grpc_type=~"unary|http"'
 FAULTS = "Internal|Unknown|DataLoss|Unavailable|DeadlineExceeded"
 FAULTY = f'{OURS}, grpc_code=~"{FAULTS}"'
 WANT = 'reason!="draining"'
 STREAM = 'grpc_type="bidi_stream"'
+TASK = 'task=~"$task"'
 WIDTH = 24
 
 
@@ -82,6 +82,11 @@ def one(expr: str, legend: str = "") -> tuple[Query, ...]:
     return (Query(expr, legend),)
 
 
+def number(title: str, about: str, expr: str, unit: str = "short") -> Panel:
+    """A number to see at a glance."""
+    return Panel(title, about, one(expr), unit, "stat", width=4, height=4)
+
+
 STARTED = "grpc_server_started_total"
 HANDLED = "grpc_server_handled_total"
 HANDLING = "grpc_server_handling_seconds"
@@ -89,61 +94,27 @@ OF_SINGLE = f'{OURS}, grpc_type=~"unary|http"'
 
 ROWS: dict[str, tuple[Panel, ...]] = {
     "At a glance": (
-        Panel(
-            "Servers",
-            "Servers that answer Prometheus.",
-            one(f"sum(up{{{AT}}})"),
-            kind="stat",
-            width=4,
-            height=4,
-        ),
-        Panel(
-            "Calls",
-            "Calls that begin in a second.",
-            one(rate(STARTED, where=OURS)),
-            "reqps",
-            "stat",
-            4,
-            4,
-        ),
-        Panel(
-            "Documents",
-            "Documents annotated in a second.",
-            one(rate("polyhead_documents_total")),
-            "short",
-            "stat",
-            4,
-            4,
-        ),
-        Panel(
+        number("Servers", "Servers that answer Prometheus.", f"sum(up{{{AT}}})"),
+        number("Calls", "Calls that begin in a second.", rate(STARTED, where=OURS), "reqps"),
+        number("Documents", "Documents annotated in a second.", rate("polyhead_documents_total")),
+        number(
             "Failed or refused",
             "Part of the calls that the service did not answer, for reasons of its own.",
-            one(
-                f"({rate(HANDLED, where=FAULTY)} + "
-                f"{rate('polyhead_shed_total', where=WANT)}) / {rate(STARTED, where=OURS)}"
-            ),
+            f"({rate(HANDLED, where=FAULTY)} + "
+            f"{rate('polyhead_shed_total', where=WANT)}) / {rate(STARTED, where=OURS)}",
             "percentunit",
-            "stat",
-            4,
-            4,
         ),
-        Panel(
+        number(
             "99th percentile",
             "Of the time of single calls.",
-            one(quantile(0.99, HANDLING, where=OF_SINGLE)),
+            quantile(0.99, HANDLING, where=OF_SINGLE),
             "s",
-            "stat",
-            4,
-            4,
         ),
-        Panel(
+        number(
             "Wait",
             "Expected wait of an interactive call that comes now, at the busiest server.",
-            one(f"max(polyhead_queue_delay_seconds{{{AT}}})"),
+            f"max(polyhead_queue_delay_seconds{{{AT}}})",
             "s",
-            "stat",
-            4,
-            4,
         ),
     ),
     "Traffic and errors": (
@@ -354,12 +325,8 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Labels of $task",
             "Share of each label in what the head gives.",
             one(
-                "sum by (task, label) (rate(polyhead_labels_total{"
-                + AT
-                + ', task=~"$task"}[$__rate_interval])) '
-                "/ on (task) group_left () sum by (task) (rate(polyhead_labels_total{"
-                + AT
-                + ', task=~"$task"}[$__rate_interval]))',
+                f"{rate('polyhead_labels_total', 'task, label', TASK)} "
+                f"/ on (task) group_left () {rate('polyhead_labels_total', 'task', TASK)}",
                 "{{task}}: {{label}}",
             ),
             "percentunit",
@@ -369,7 +336,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Probabilities of $task",
             "How many labels were given with which probability.",
-            one(rate("polyhead_scores_bucket", "le", 'task=~"$task"'), "{{le}}"),
+            one(rate("polyhead_scores_bucket", "le", TASK), "{{le}}"),
             "short",
             "heatmap",
             12,
@@ -403,7 +370,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Versions",
             "What is served.",
             one(
-                f"sum by (version, bundle, bundle_version) (polyhead_build_info{{{AT}}})",
+                total("polyhead_build_info", "version, bundle, bundle_version"),
                 "{{bundle}} {{bundle_version}}, server {{version}}",
             ),
             kind="table",
