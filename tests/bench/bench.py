@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from polyhead_server.bundle import Bundle
-    from polyhead_server.encoding import Document, Source
     from tests.bench.calls import Form
     from tests.bench.processes import Started
     from tests.bench.raw_engine import RawEngine
@@ -45,17 +44,6 @@ class Patience:
     """Of one stretch in one round."""
     starts: int
     """Times that a server is started to see how long it takes."""
-
-
-class Tokenizing:
-    """A bundle's tokenizer without its engine."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._encoder = load_encoder(bundle)
-
-    def tokenize(self, source: Source) -> Document:
-        """Cut a document into words, sub-words and windows."""
-        return self._encoder.encode(source)
 
 
 @dataclass
@@ -89,11 +77,11 @@ class Bench:
     @cached_property
     def corpora(self) -> dict[str, Corpus]:
         """Texts by kind."""
-        tokenizing = Tokenizing(self.bundle)
-        found = {length: exact(tokenizing, int(length), _TEXTS) for length in LENGTHS}
-        found[MIX] = news(tokenizing, _TEXTS, self.news_file)
+        tokenize = load_encoder(self.bundle).encode
+        found = {length: exact(tokenize, int(length), _TEXTS) for length in LENGTHS}
+        found[MIX] = news(tokenize, _TEXTS, self.news_file)
         mean = round(sum(found[MIX].tokens) / _TEXTS)
-        return found | {EQUAL: exact(tokenizing, mean, _TEXTS)}
+        return found | {EQUAL: exact(tokenize, mean, _TEXTS)}
 
     @cached_property
     def server(self) -> Started:

@@ -18,23 +18,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polyhead_server.bundle import open_bundle
 from polyhead_server.cpus import usable_cpus
 from polyhead_server.settings import DEFAULT_BUNDLE
-from tests.bench import closed
-from tests.bench.bench import Tokenizing
-from tests.bench.calls import Form, requests
+from tests.bench.bench import MIX, Bench, Patience
+from tests.bench.calls import Form
 from tests.bench.rounds import Samples, over, take_turns
-from tests.bench.servers import address, serving
-from tests.bench.texts import exact, news
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tests.bench.processes import Started
-    from tests.bench.texts import Corpus
 
-_TEXTS = 512
+_KINDS = ("16", "64", MIX)
 _CONNECTIONS = 16
 BATCH = Form("batch32", 32, _CONNECTIONS, _CONNECTIONS)
 SINGLE = Form("single", 1, 4 * _CONNECTIONS, _CONNECTIONS)
@@ -61,11 +56,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.5, help="of each stretch")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        servers = {
-            name: stack.enter_context(serving(options.bundle, *flags))
-            for name, flags in layouts(options.cores).items()
-        }
-        arms = _arms(servers, options.bundle, _corpora(options), options.seconds)
+        patience = Patience(options.rounds, options.seconds, starts=1)
+        bench = Bench(options.bundle, stack, patience, options.news)
+        servers = {name: bench.serve(*flags) for name, flags in layouts(options.cores).items()}
+        arms = _arms(bench, servers)
         samples = take_turns("cores", arms, options.rounds)
         for name, server in servers.items():
             samples.add(name, _size(server))
@@ -83,33 +77,13 @@ def layouts(cores: int) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _corpora(options: argparse.Namespace) -> dict[str, Corpus]:
-    model = Tokenizing(open_bundle(options.bundle))
+def _arms(bench: Bench, servers: Mapping[str, Started]) -> _Arms:
+    cases = [(form, kind) for form in (BATCH, SINGLE) for kind in _KINDS] + [(ALONE, "16")]
     return {
-        "16": exact(model, 16, _TEXTS),
-        "64": exact(model, 64, _TEXTS),
-        "mix": news(model, _TEXTS, options.news),
-    }
-
-
-def _arms(
-    servers: Mapping[str, Started], bundle: Path, corpora: Mapping[str, Corpus], seconds: float
-) -> _Arms:
-    tasks = [head.name for head in open_bundle(bundle).heads]
-    cases = [(form, kind) for form in (BATCH, SINGLE) for kind in corpora] + [(ALONE, "16")]
-    return {
-        f"{name}/{form.name}/{kind}": partial(_press, server, form, corpora[kind], tasks, seconds)
+        f"{name}/{form.name}/{kind}": partial(bench.press_with, server, form, kind, bench.tasks)
         for form, kind in cases
         for name, server in servers.items()
     }
-
-
-def _press(
-    server: Started, form: Form, corpus: Corpus, tasks: Sequence[str], seconds: float
-) -> dict[str, float]:
-    where = address(server)
-    calls = requests(corpus, form, tasks, where)
-    return closed.press(server, where, calls, form, seconds).figures()
 
 
 def _size(server: Started) -> dict[str, float]:

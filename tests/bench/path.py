@@ -117,8 +117,8 @@ def main() -> None:
     model = Model.load(options.bundle, threads=1)
     model.warm(BATCH_TOKENS)
     engine = TimedEngine(model)
-    corpora = [exact(model, tokens, options.texts) for tokens in (16, 64)]
-    corpora.append(news(model, options.texts, options.news))
+    corpora = [exact(model.tokenize, tokens, options.texts) for tokens in (16, 64)]
+    corpora.append(news(model.tokenize, options.texts, options.news))
     print(f"{'texts':>14} {'a call':>6}" + "".join(f"{stage:>8}" for stage in (*STAGES, "sum")))
     for corpus in corpora:
         for size in IN_FLIGHT:

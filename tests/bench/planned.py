@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from polyhead_server.bundle import open_bundle
+from polyhead_server.model import load_encoder
 from polyhead_server.plan.calibrate import calibrate
 from polyhead_server.plan.sizing import Demand, size
 from polyhead_server.settings import DEFAULT_BUNDLE
-from tests.bench.bench import Tokenizing
 from tests.bench.calls import Form, requests
 from tests.bench.openloop import offer
 from tests.bench.servers import address, serving
@@ -48,7 +48,7 @@ def _rows(options: argparse.Namespace) -> list[dict[str, float]]:
     loose = Demand(1.0, _DEADLINE, options.length, options.length, headroom=0.0, failures=0)
     full = 1 / size(loose, speed).service
     bundle = open_bundle(options.bundle)
-    corpus = exact(Tokenizing(bundle), options.length, _TEXTS)
+    corpus = exact(load_encoder(bundle).encode, options.length, _TEXTS)
     tasks = [head.name for head in bundle.heads]
     rows = []
     with serving(options.bundle, "--threads=1") as server:

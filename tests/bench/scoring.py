@@ -17,8 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from polyhead_server.bundle import open_bundle
 from polyhead_server.cpus import usable_cpus
-from polyhead_server.model import Model
+from polyhead_server.model import load_encoder
 from polyhead_server.score.alone import score_alone
 from polyhead_server.score.cluster import Pool, score_on_cluster
 from polyhead_server.score.fragments import find_files
@@ -60,9 +61,7 @@ def main() -> None:
     parser.add_argument("--actors", type=int, default=0)
     given = parser.parse_args()
     cpus = usable_cpus()
-    model = Model.load(given.bundle, threads=1)
-    given.texts = news(model, given.rows, None).texts
-    model.close()
+    given.texts = news(load_encoder(open_bundle(given.bundle)).encode, given.rows, None).texts
     ways = {
         "one process, 1 thread": partial(score_alone, threads=1),
         f"one process, {cpus} threads": partial(score_alone, threads=cpus),

@@ -28,8 +28,8 @@ from polyhead.v1.annotation_service_pb2 import AnnotateRequest, AnnotateStreamRe
 from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
 from polyhead.v1.document_pb2 import Document
 from polyhead_server.bundle import open_bundle
+from polyhead_server.model import load_encoder
 from polyhead_server.settings import DEFAULT_BUNDLE
-from tests.bench.bench import Tokenizing
 from tests.bench.servers import address, serving
 from tests.bench.texts import exact
 
@@ -72,8 +72,8 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=DEFAULT_BUNDLE)
     parser.add_argument("--out", type=Path, default=Path("build/soak.json"))
     options = parser.parse_args()
-    tokenizing = Tokenizing(open_bundle(options.bundle))
-    texts = [text for length in LENGTHS for text in exact(tokenizing, length, 64).texts]
+    tokenize = load_encoder(open_bundle(options.bundle)).encode
+    texts = [text for length in LENGTHS for text in exact(tokenize, length, 64).texts]
     with serving(options.bundle) as server:
         looks, ended = asyncio.run(_soak(server, texts, 60 * options.minutes))
     grown = growth(looks)

@@ -6,12 +6,15 @@ import gzip
 import json
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from polyhead_server.encoding import Document, Source
+
+    Tokenize = Callable[[Source], Document]
 
 NEWS_QUANTILES = (18, 32, 36, 41, 44, 47, 50, 53, 56, 60, 65, 72, 95)
 """Tokens of AG News test texts at 0, 5, 10, 20, ..., 90, 95 and 99 %."""
@@ -146,14 +149,6 @@ _WORDS = [
 ]
 
 
-class Tokenizes(Protocol):
-    """What cuts texts: a model, or its tokenizer alone."""
-
-    def tokenize(self, source: Source) -> Document:
-        """Cut a document into words, sub-words and windows."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Corpus:
     """Texts of one kind with their token counts."""
@@ -168,21 +163,23 @@ class Corpus:
         return tuple(sum(len(w.ids) for w in doc.windows) for doc in self.documents)
 
 
-def exact(model: Tokenizes, tokens: int, count: int, seed: int = 1) -> Corpus:
+def exact(tokenize: Tokenize, tokens: int, count: int, seed: int = 1) -> Corpus:
     """Made-up texts of so many tokens each."""
     rng = random.Random(seed)
-    return _corpus(model, f"{tokens} tokens", [_text(model, tokens, rng) for _ in range(count)])
+    return _corpus(
+        tokenize, f"{tokens} tokens", [_text(tokenize, tokens, rng) for _ in range(count)]
+    )
 
 
-def news(model: Tokenizes, count: int, file: Path | None, seed: int = 1) -> Corpus:
+def news(tokenize: Tokenize, count: int, file: Path | None, seed: int = 1) -> Corpus:
     """News texts from a JSONL file, or made-up ones whose lengths are spread like theirs."""
     rng = random.Random(seed)
     if file is not None:
         with gzip.open(file, "rt", encoding="utf-8") as lines:
             found = [json.loads(line)["text"] for line in lines]
-        return _corpus(model, "news", rng.sample(found, count))
+        return _corpus(tokenize, "news", rng.sample(found, count))
     lengths = [_news_length(rng.random()) for _ in range(count)]
-    return _corpus(model, "news lengths", [_text(model, length, rng) for length in lengths])
+    return _corpus(tokenize, "news lengths", [_text(tokenize, length, rng) for length in lengths])
 
 
 def _news_length(share: float) -> int:
@@ -195,14 +192,14 @@ def _news_length(share: float) -> int:
     return NEWS_QUANTILES[-1]
 
 
-def _text(model: Tokenizes, tokens: int, rng: random.Random) -> str:
+def _text(tokenize: Tokenize, tokens: int, rng: random.Random) -> str:
     words = rng.choices(_WORDS, k=tokens)
-    while len(model.tokenize(" ".join(words)).windows[0].ids) > tokens:
+    while len(tokenize(" ".join(words)).windows[0].ids) > tokens:
         words.pop()
-    while len(model.tokenize(" ".join(words)).windows[0].ids) < tokens:
+    while len(tokenize(" ".join(words)).windows[0].ids) < tokens:
         words.append("the")
     return " ".join(words)
 
 
-def _corpus(model: Tokenizes, name: str, texts: list[str]) -> Corpus:
-    return Corpus(name, tuple(texts), tuple(model.tokenize(text) for text in texts))
+def _corpus(tokenize: Tokenize, name: str, texts: list[str]) -> Corpus:
+    return Corpus(name, tuple(texts), tuple(tokenize(text) for text in texts))

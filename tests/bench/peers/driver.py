@@ -27,7 +27,6 @@ from tests.bench.texts import exact, news
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from polyhead_server.encoding import Document, Source
     from tests.bench.peers.contenders import Contender, Peer
     from tests.bench.peers.load import Rate
     from tests.bench.peers.processes import Group
@@ -139,20 +138,10 @@ def prepare_weights(run: Path | None) -> str:
     return origin
 
 
-class _Tokenizing:
-    """What texts are made with: the bundle's tokenizer without its encoder."""
-
-    def __init__(self, bundle: Path) -> None:
-        self._encoder = load_encoder(open_bundle(bundle))
-
-    def tokenize(self, source: Source) -> Document:
-        return self._encoder.encode(source)
-
-
 def _corpora(options: Options) -> dict[str, Corpus]:
-    tokenizing = _Tokenizing(DEFAULT_BUNDLE)
-    found = {str(length): exact(tokenizing, length, TEXTS) for length in options.lengths}
-    return found | {"news": news(tokenizing, TEXTS, options.news)}
+    tokenize = load_encoder(open_bundle(DEFAULT_BUNDLE)).encode
+    found = {str(length): exact(tokenize, length, TEXTS) for length in options.lengths}
+    return found | {"news": news(tokenize, TEXTS, options.news)}
 
 
 def _pair(peer: Peer, corpora: dict[str, Corpus], options: Options, scale: float) -> dict[str, Any]:
