@@ -31,12 +31,30 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
+{{/* The same and more; further labels may be the list's third. */}}
 {{- define "polyhead.labels" -}}
 {{- $root := index . 0 -}}
 {{ include "polyhead.selector" . }}
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- range slice . 2 }}
+{{- with . }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* A pod's metadata; (list $ .Values.server "server"). New secrets start new pods. */}}
+{{- define "polyhead.podMetadata" -}}
+{{- $root := index . 0 -}}
+{{- $part := index . 1 -}}
+labels: {{- include "polyhead.labels" (list $root (index . 2) $part.podLabels) | nindent 2 }}
+annotations:
+  checksum/secrets: {{ include (print $root.Template.BasePath "/secrets.yaml") $root | sha256sum }}
+  {{- with $part.podAnnotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end -}}
 
 {{/* An image; (list $ .Values.server.image). */}}
@@ -77,13 +95,8 @@ automountServiceAccountToken: false
 enableServiceLinks: false
 terminationGracePeriodSeconds: {{ add (ceil $part.drainSeconds) $part.preStopSeconds 10 }}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 10001
-  runAsGroup: 10001
-  fsGroup: 10001
+  {{- include "polyhead.podSecurity" . | nindent 2 }}
   fsGroupChangePolicy: OnRootMismatch
-  seccompProfile:
-    type: RuntimeDefault
 {{- with $root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
@@ -115,6 +128,14 @@ topologySpreadConstraints:
   {{- end }}
   {{- end }}
 {{- end }}
+{{- end -}}
+
+{{- define "polyhead.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile: { type: RuntimeDefault }
 {{- end -}}
 
 {{- define "polyhead.containerSecurity" -}}
@@ -152,12 +173,18 @@ capabilities:
 {{- end }}
 {{- end -}}
 
-{{/* A volume of a secret; (list "name" "secret"). */}}
+{{/* A volume of a secret; (list "name" "secret"), and files of it where not all are to be there. */}}
 {{- define "polyhead.secretVolume" -}}
 - name: {{ index . 0 }}
   secret:
     secretName: {{ index . 1 }}
     defaultMode: 0440
+    {{- with slice . 2 }}
+    items:
+      {{- range . }}
+      - { key: {{ . }}, path: {{ . }} }
+      {{- end }}
+    {{- end }}
 {{- end -}}
 
 {{/* A gRPC probe; Kubernetes' own knows no TLS. (list $ .Values.server.probes.readiness) */}}
