@@ -10,12 +10,15 @@ from typing import Any
 
 import yaml
 
+from polyhead_server import options
+
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "polyhead"
 VALUES = Path(__file__).parent / "values"
 HELM = Path(os.environ.get("HELM", ROOT / "build" / "helm" / "helm"))
 RELEASE = "rel"
 NAMESPACE = "shop"
+PARTS = {"server": options.SERVE, "gateway": options.GATEWAY}
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,21 @@ class Rendered:
         (found,) = (o for name, o in self.of_kind(kind).items() if name.endswith(end))
         return found
 
+    @property
+    def parts(self) -> list[str]:
+        """Those of server and gateway that are deployed."""
+        names = self.of_kind("Deployment")
+        return [part for part in PARTS if any(name.endswith(f"-{part}") for name in names)]
+
+    @property
+    def pods(self) -> list[dict[str, Any]]:
+        """Every pod, of deployments and by itself."""
+        deployments = self.of_kind("Deployment").values()
+        return [
+            *(deployment["spec"]["template"]["spec"] for deployment in deployments),
+            *(pod["spec"] for pod in self.of_kind("Pod").values()),
+        ]
+
     def pod(self, component: str) -> dict[str, Any]:
         """The pod of the server's or the gateway's deployment."""
         return self.one("Deployment", f"-{component}")["spec"]["template"]["spec"]
@@ -44,6 +62,11 @@ class Rendered:
     def container(self, component: str) -> dict[str, Any]:
         (found,) = self.pod(component)["containers"]
         return found
+
+
+def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those of a pod, in the order in which they start."""
+    return [*pod.get("initContainers", ()), *pod["containers"]]
 
 
 def helm(*arguments: object) -> subprocess.CompletedProcess:

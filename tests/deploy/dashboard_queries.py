@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from prometheus_run import ROOT
+from chart import ROOT
 
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "polyhead.json"
 

@@ -10,12 +10,14 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+from chart import ROOT
 
-ROOT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 RULES = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
 PATIENCE = 60.0
 PACE = "1s"

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from chart import VALUES, environment, render
+from chart import PARTS, VALUES, containers, environment, render
 
 MUTUAL = VALUES / "tls.yaml"
 
 
-def pods(rendered):
-    deployments = rendered.of_kind("Deployment").values()
-    return [
-        *(deployment["spec"]["template"]["spec"] for deployment in deployments),
-        *(pod["spec"] for pod in rendered.of_kind("Pod").values()),
-    ]
-
-
-def containers(pod):
-    return [*pod.get("initContainers", ()), *pod["containers"]]
-
-
 def test_no_rights(rendered):
     """Nobody is root, writes to the image, has capabilities, or a token of the cluster."""
-    for pod in pods(rendered):
+    for pod in rendered.pods:
         assert pod["automountServiceAccountToken"] is False
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["runAsUser"] >= 10_000
@@ -37,19 +25,14 @@ def test_no_rights(rendered):
 
 def test_no_variables_of_other_services(rendered):
     """A service called polyhead would else set POLYHEAD_PORT to tcp://..."""
-    assert all(pod["enableServiceLinks"] is False for pod in pods(rendered))
+    assert all(pod["enableServiceLinks"] is False for pod in rendered.pods)
 
 
 def test_time_to_drain(rendered):
     """A pod is killed only after its hook, its drain, and some more."""
-    for component in ("server", "gateway"):
-        if f"-{component}" not in rendered.text or not [
-            name for name in rendered.of_kind("Deployment") if name.endswith(component)
-        ]:
-            continue
+    for component in rendered.parts:
         container = rendered.container(component)
-        prefix = "POLYHEAD_" if component == "server" else "POLYHEAD_GATEWAY_"
-        drain = float(environment(container)[f"{prefix}DRAIN_SECONDS"])
+        drain = float(environment(container)[f"{PARTS[component].prefix}DRAIN_SECONDS"])
         hook = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
         grace = rendered.pod(component)["terminationGracePeriodSeconds"]
         assert grace >= hook + drain + 5
@@ -57,7 +40,7 @@ def test_time_to_drain(rendered):
 
 def test_mounts_have_volumes(rendered):
     """Every file that a container is told of is in a volume that its pod has."""
-    for pod in pods(rendered):
+    for pod in rendered.pods:
         volumes = {volume["name"] for volume in pod.get("volumes", ())}
         for container in containers(pod):
             mounts = {m["mountPath"]: m["name"] for m in container.get("volumeMounts", ())}
@@ -71,7 +54,7 @@ def test_secrets_are_made_or_given(rendered):
     """A secret that the chart names is one that it makes, or one that was named in the values."""
     given = {"my-tokens", "gateway-client", "gateway-tls", "server-tls", "store-ca", "bundle-url"}
     made = set(rendered.of_kind("Secret"))
-    for pod in pods(rendered):
+    for pod in rendered.pods:
         for volume in pod.get("volumes", ()):
             if "secret" in volume:
                 assert volume["secret"]["secretName"] in made | given
@@ -150,7 +133,7 @@ def test_secrets_change_pods():
     assert stamps[0] != stamps[1]
 
 
-@pytest.mark.parametrize("component", ["server", "gateway"])
+@pytest.mark.parametrize("component", PARTS)
 def test_spread_and_disruption(component):
     """Copies are spread over hosts and zones, and one at a time is taken away."""
     rendered = render(None)

@@ -6,7 +6,7 @@ import json
 
 import kubernetes_validate
 import pytest
-from chart import CHART, helm, render
+from chart import CHART, VALUES, helm, render
 from cloudcoil.models.keda.v1alpha1 import ScaledObject
 from cloudcoil.models.prometheus_operator.v1 import PrometheusRule, ServiceMonitor
 
@@ -39,7 +39,7 @@ def test_kubernetes(rendered, version):
 @pytest.mark.parametrize("name", ["everything", "keda"])
 def test_custom_resources(name):
     """Objects of operators are right by their definitions, which know every field of them."""
-    rendered = render(CHART.parents[2] / "tests" / "deploy" / "values" / f"{name}.yaml")
+    rendered = render(VALUES / f"{name}.yaml")
     found = [(CUSTOM.get((o["apiVersion"], o["kind"])), o) for o in rendered.objects]
     custom = [(model, one) for model, one in found if model is not None]
     assert custom

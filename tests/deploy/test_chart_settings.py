@@ -8,22 +8,16 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from chart import CHART, VALUES, environment, render
+from chart import CHART, PARTS, VALUES, containers, environment, render
 
-from polyhead_server import cli, options
+from polyhead_server import cli
 from tools.chart_schema.schema import FIXED
-
-PARTS = {"server": options.SERVE, "gateway": options.GATEWAY}
 
 
 @pytest.fixture(autouse=True)
 def mounted_files(monkeypatch):
     """Take files that a pod has mounted as there: which are is another test."""
     monkeypatch.setattr(Path, "is_file", lambda self: True)
-
-
-def components(rendered):
-    return [part for part in PARTS if any(part in name for name in rendered.of_kind("Deployment"))]
 
 
 def read(rendered, component):
@@ -33,7 +27,7 @@ def read(rendered, component):
 
 def test_every_variable_is_a_setting(rendered):
     """A name that is no setting would be passed over in silence, so there is none."""
-    for component in components(rendered):
+    for component in rendered.parts:
         known = {
             f"{PARTS[component].prefix}{f.name.upper()}" for f in fields(PARTS[component].kind)
         }
@@ -43,7 +37,7 @@ def test_every_variable_is_a_setting(rendered):
 
 def test_every_value_is_understood(rendered):
     """The settings' own reader takes all of them."""
-    for component in components(rendered):
+    for component in rendered.parts:
         settings = read(rendered, component)
         assert settings.drain_seconds > 0
 
@@ -52,24 +46,22 @@ def test_arguments_are_commands(rendered):
     """Arguments and commands of all containers are those that polyhead-server has."""
     parser = cli._parser()
     parser.exit_on_error = False
-    pods = [rendered.pod(component) for component in components(rendered)]
-    pods += [pod["spec"] for pod in rendered.of_kind("Pod").values()]
-    containers = [c for pod in pods for c in (*pod.get("initContainers", ()), *pod["containers"])]
+    found = [container for pod in rendered.pods for container in containers(pod)]
     probes = [
         c[probe]["exec"]["command"]
-        for c in containers
+        for c in found
         for probe in ("startupProbe", "readinessProbe", "livenessProbe")
         if "exec" in c.get(probe, {})
     ]
     assert all(command[0] == "polyhead-server" for command in probes)
-    for arguments in [*(c["args"] for c in containers), *(command[1:] for command in probes)]:
+    for arguments in [*(c["args"] for c in found), *(command[1:] for command in probes)]:
         assert isinstance(parser.parse_args(arguments), argparse.Namespace)
 
 
 def test_the_defaults_change_nothing_else():
     """Without values of one's own only addresses and the drain are set."""
     settings = read(render(None), "server")
-    plain = options.SERVE.kind()
+    plain = PARTS["server"].kind()
     assert replace(settings, host=plain.host, metrics_host=plain.metrics_host) == plain
 
 

@@ -7,15 +7,12 @@ import re
 
 import pytest
 import yaml
-from chart import ROOT
+from chart import PARTS, ROOT
 from compose_spec import PyCompose
 from dockerfile_parse import DockerfileParser
 
-from polyhead_server import options
-
 COMPOSE = ROOT / "deploy" / "compose"
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
-OURS = {"server": options.SERVE, "gateway": options.GATEWAY}
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +31,12 @@ def test_the_specification(compose):
     del compose["services"]["server"]["no_such_field"]
 
 
-@pytest.mark.parametrize("component", OURS)
+@pytest.mark.parametrize("component", PARTS)
 def test_variables_are_settings(compose, component):
     """Every variable is a setting, and every value is understood."""
     service = compose["services"][component]
-    prefix = OURS[component].prefix
-    settings = OURS[component].read({}, service["environment"])
+    prefix = PARTS[component].prefix
+    settings = PARTS[component].read({}, service["environment"])
     for name in service["environment"]:
         assert name.startswith(prefix)
         assert hasattr(settings, name.removeprefix(prefix).lower())
@@ -52,7 +49,7 @@ def test_builds_are_in_the_dockerfile(compose):
     stages = {
         line["value"].split()[-1] for line in parser.structure if line["instruction"] == "FROM"
     }
-    for component in OURS:
+    for component in PARTS:
         build = compose["services"][component]["build"]
         assert (COMPOSE / build["context"] / build["dockerfile"]).resolve() == DOCKERFILE
         assert build["target"] in stages
@@ -94,8 +91,8 @@ def test_prometheus_scrapes_what_listens(compose):
         for name in found["names"]
     }
     metrics = {
-        "server": options.SERVE.kind().metrics_port,
-        "gateway": int(options.GATEWAY.kind().metrics.rpartition(":")[2]),
+        "server": PARTS["server"].kind().metrics_port,
+        "gateway": int(PARTS["gateway"].kind().metrics.rpartition(":")[2]),
     }
     assert targets == set(metrics.items())
     assert targets <= {(name, metrics[name]) for name in compose["services"] if name in metrics}

@@ -7,9 +7,9 @@ import sys
 
 import promql_parser
 import pytest
+from chart import ROOT
 from dashboard_queries import DASHBOARD, dashboard, filled_in, panels
 from grafana_foundation_sdk.models.dashboard import Dashboard
-from prometheus_run import ROOT
 
 from polyhead_server.metrics import Metrics
 from polyhead_server.rollout.figures import BundleFigures, ReloadFigures

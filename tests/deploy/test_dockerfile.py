@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from chart import ROOT
+from chart import PARTS, ROOT
 from dockerfile_parse import DockerfileParser
 
-from polyhead_server import cli, options
+from polyhead_server import cli
 
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
 HADOLINT = Path(sys.executable).with_name("hadolint")
@@ -76,9 +76,7 @@ def test_no_rights_and_a_good_end(stages):
     assert json.loads(values(stages["runtime"], "ENTRYPOINT")[0]) == ["polyhead-server"]
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [("server", options.SERVE), ("gateway", options.GATEWAY)]
-)
+@pytest.mark.parametrize(("name", "kind"), PARTS.items())
 def test_commands_and_ports(stages, name, kind):
     """Command and health check are commands that there are; ports are those listened on."""
     stage = stages[name]

@@ -8,9 +8,8 @@ from itertools import accumulate
 
 import pytest
 import yaml
-from chart import ROOT
+from prometheus_run import RULES
 
-RULES = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
 AT = 'job="polyhead",instance="a:9464"'
 CALL = f'{AT},grpc_type="unary",grpc_service="polyhead.v1.AnnotationService",grpc_method="Annotate"'
 SHED = f'polyhead_shed_total{{{AT},reason="queue_full"}}'
@@ -155,6 +154,20 @@ def promtool(*arguments: object) -> str:
     return run.stdout
 
 
+def prove(folder, case: Case, **wanted: object) -> None:
+    """Have promtool run a case against all rules."""
+    test = {
+        "interval": case.interval,
+        "input_series": [{"series": key, "values": text} for key, text in case.series.items()],
+        **wanted,
+    }
+    rules = [str(rule) for rule in RULES]
+    whole = {"rule_files": rules, "evaluation_interval": case.interval, "tests": [test]}
+    file = folder / "case.yml"
+    file.write_text(yaml.safe_dump(whole))
+    promtool("test", "rules", file)
+
+
 def test_rules_are_sound():
     """Promtool takes every file, and finds nothing twice."""
     assert "SUCCESS" in promtool("check", "rules", *RULES)
@@ -177,18 +190,8 @@ def test_fires_and_clears(name, tmp_path):
     firing = f'count by (alertname) (ALERTS{{alertname="{name}",alertstate="firing"}})'
     fired = [{"labels": f'{{alertname="{name}"}}', "value": 1}]
     looks = ((case.quiet, []), (case.fires, fired), (case.clears, []))
-    test = {
-        "interval": case.interval,
-        "input_series": [{"series": key, "values": text} for key, text in case.series.items()],
-        "promql_expr_test": [
-            {"expr": firing, "eval_time": time, "exp_samples": samples} for time, samples in looks
-        ],
-    }
-    file = tmp_path / "case.yml"
-    rules = [str(rule) for rule in RULES]
-    whole = {"rule_files": rules, "evaluation_interval": case.interval, "tests": [test]}
-    file.write_text(yaml.safe_dump(whole))
-    promtool("test", "rules", file)
+    asked = [{"expr": firing, "eval_time": time, "exp_samples": samples} for time, samples in looks]
+    prove(tmp_path, case, promql_expr_test=asked)
 
 
 def test_messages_are_filled_in(tmp_path):
@@ -208,10 +211,4 @@ def test_messages_are_filled_in(tmp_path):
             }
         ],
     }
-    series = [{"series": key, "values": text} for key, text in case.series.items()]
-    test = {"interval": "1m", "input_series": series, "alert_rule_test": [wanted]}
-    file = tmp_path / "case.yml"
-    rules = [str(rule) for rule in RULES]
-    whole = {"rule_files": rules, "evaluation_interval": "1m", "tests": [test]}
-    file.write_text(yaml.safe_dump(whole))
-    promtool("test", "rules", file)
+    prove(tmp_path, case, alert_rule_test=[wanted])
