@@ -71,17 +71,17 @@ def requests(
         timeout: deadline of each call, seconds; none where not given.
     """
     headers = grpc_headers(_STREAM if form.stream else ANNOTATE, address, timeout)
-    encode = _stream_body if form.stream else _body
+    encode = _stream_body if form.stream else annotate_body
     return [
         Request(headers, message(encode(texts, tasks)), len(texts), tokens)
-        for texts, tokens in _groups(corpus, form.size)
+        for texts, tokens in groups(corpus, form.size)
     ]
 
 
 def json_requests(corpus: Corpus, form: Form, tasks: Sequence[str], address: str) -> list[Request]:
     """The same as JSON, for the gateway."""
     found = []
-    for texts, tokens in _groups(corpus, form.size):
+    for texts, tokens in groups(corpus, form.size):
         content = {"documents": [{"text": text} for text in texts], "tasks": list(tasks)}
         body = json.dumps(content, separators=(",", ":")).encode()
         headers = json_headers(_JSON_PATH, address, len(body))
@@ -95,13 +95,15 @@ def echo_requests(like: Sequence[Request], answer: int, address: str) -> list[Re
     return [Request(headers, one.body, one.texts, one.tokens) for one in like]
 
 
-def _groups(corpus: Corpus, size: int) -> Iterator[tuple[Sequence[str], int]]:
+def groups(corpus: Corpus, size: int) -> Iterator[tuple[Sequence[str], int]]:
+    """Texts, so many at a time, each time with their tokens; what does not fill a group is left."""
     tokens = corpus.tokens
     for at in range(0, len(corpus.texts) - size + 1, size):
         yield corpus.texts[at : at + size], sum(tokens[at : at + size])
 
 
-def _body(texts: Sequence[str], tasks: Sequence[str]) -> bytes:
+def annotate_body(texts: Sequence[str], tasks: Sequence[str]) -> bytes:
+    """A request of the API."""
     documents = [Document(text=text) for text in texts]
     return AnnotateRequest(documents=documents, tasks=tasks).SerializeToString()
 

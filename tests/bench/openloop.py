@@ -87,7 +87,7 @@ def offer(
     with _preferred():
         start = time.perf_counter()
         counted = start + _LEAD_SECONDS
-        for due in _due(start, counted + seconds, rate, seed):
+        for due in due_times(start, counted + seconds, rate, seed):
             _wait_until(due, connections, answers, counted)
             request, connection = next(supply)
             connection.start(request, due)
@@ -114,7 +114,8 @@ def _preferred() -> Iterator[None]:
             os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
-def _due(start: float, end: float, rate: float, seed: int) -> Iterator[float]:
+def due_times(start: float, end: float, rate: float, seed: int) -> Iterator[float]:
+    """Random moments between two others, as many a second on the mean as the rate says."""
     rng = random.Random(seed)
     at = start
     while (at := at + rng.expovariate(rate)) < end:

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from threadpoolctl import threadpool_limits
 
 from polyhead.v1.annotation_service_pb2 import AnnotateRequest
-from polyhead.v1.document_pb2 import Document
 from polyhead_server import convert
 from polyhead_server.annotator import Annotated, Annotation, Annotator
 from polyhead_server.batcher import Batcher
@@ -40,6 +39,7 @@ from polyhead_server.rollout.served import Served
 from polyhead_server.service import AnnotationService
 from polyhead_server.settings import DEFAULT_BUNDLE
 from polyhead_server.timings import Timings
+from tests.bench.calls import annotate_body
 from tests.bench.texts import Corpus, exact, news
 
 if TYPE_CHECKING:
@@ -150,13 +150,7 @@ def _costs(model: Model, engine: TimedEngine, corpus: Corpus, size: int) -> Cost
 
 
 def _calls(texts: Sequence[str], size: int) -> list[bytes]:
-    groups = [texts[at : at + size] for at in range(0, len(texts), size)]
-    return [
-        AnnotateRequest(
-            documents=[Document(text=text) for text in group], tasks=["*"]
-        ).SerializeToString()
-        for group in groups
-    ]
+    return [annotate_body(texts[at : at + size], ["*"]) for at in range(0, len(texts), size)]
 
 
 def _timed(function: Callable[[], T]) -> tuple[T, float]:

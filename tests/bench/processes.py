@@ -56,16 +56,11 @@ class Started:
 
     def cpu_seconds(self) -> float:
         """Processor time that it and its children have taken."""
-        return sum(_cpu_seconds(pid) for pid in _family(self.pid))
+        return sum(cpu_seconds(pid) for pid in family(self.pid))
 
     def usage(self) -> Usage:
         """What it and its children hold now."""
-        family = _family(self.pid)
-        return Usage(
-            resident=sum(_resident(pid) for pid in family),
-            threads=sum(len(_entries(pid, "task")) for pid in family),
-            files=sum(len(_entries(pid, "fd")) for pid in family),
-        )
+        return usage(self.pid)
 
 
 @contextlib.contextmanager
@@ -100,16 +95,28 @@ def _line_with(process: subprocess.Popen[str], ready: str) -> str:
     raise RuntimeError(f"{process.args!r} ended before it was ready")
 
 
-def _family(pid: int) -> list[int]:
+def usage(pid: int) -> Usage:
+    """What a process and its children hold now."""
+    members = family(pid)
+    return Usage(
+        resident=sum(_resident(one) for one in members),
+        threads=sum(len(_entries(one, "task")) for one in members),
+        files=sum(len(_entries(one, "fd")) for one in members),
+    )
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that come of it."""
     found = [pid]
     for task in _entries(pid, "task"):
         with contextlib.suppress(OSError):
             children = Path(f"/proc/{pid}/task/{task}/children").read_text(encoding="ascii")
-            found += [one for child in children.split() for one in _family(int(child))]
+            found += [one for child in children.split() for one in family(int(child))]
     return found
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has taken; none where it is gone."""
     with contextlib.suppress(OSError):
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         return (int(stat[11]) + int(stat[12])) / _TICKS

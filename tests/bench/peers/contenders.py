@@ -13,6 +13,7 @@ import grpc
 
 from polyhead.v1 import annotation_service_pb2 as wire
 from polyhead_server.inference import open_inference_pb2 as open_inference
+from tests.bench.calls import ANNOTATE, annotate_body
 from tests.bench.peers.wire import Pool, post_headers
 from tests.bench.wire import Connection, Request, grpc_headers, message
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 ENVIRONMENTS = Path("build/peers")
 APPS = Path(__file__).parent / "apps"
 CLIENT = Path(__file__).parents[3] / "clients" / "python"
-ANNOTATE = "/polyhead.v1.AnnotationService/Annotate"
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 GRPC_CONNECTIONS = 4
 TIMEOUT = 30.0
@@ -60,13 +60,13 @@ class Contender:
 
     def request(self, texts: Sequence[str], tokens: int, address: str) -> Request:
         """One prepared call."""
-        body = message(_annotate(texts).SerializeToString())
+        body = message(annotate_body(texts, ["*"]))
         return Request(grpc_headers(ANNOTATE, address), body, len(texts), tokens)
 
     def ask(self, texts: Sequence[str], address: str) -> list[Answer]:
         """Labels by task, for a check: words with their tags under "pos"."""
         reply = wire.AnnotateResponse.FromString(
-            _call(address, ANNOTATE, _annotate(texts).SerializeToString())
+            _call(address, ANNOTATE, annotate_body(texts, ["*"]))
         )
         return [_of_proto(annotation) for annotation in reply.annotations]
 
@@ -117,9 +117,7 @@ class Peer(Contender):
 class OpenInferencePeer(Peer):
     """A peer asked by the Open Inference Protocol over gRPC."""
 
-    def lines(self, address: str) -> list[Line]:
-        """Connections to it."""
-        return Contender.lines(self, address)
+    lines = Contender.lines
 
     def request(self, texts: Sequence[str], tokens: int, address: str) -> Request:
         """One prepared call."""
@@ -139,17 +137,9 @@ class OpenInferencePeer(Peer):
 class ProtoPeer(Peer):
     """A peer that answers our own proto."""
 
-    def lines(self, address: str) -> list[Line]:
-        """Connections to it."""
-        return Contender.lines(self, address)
-
-    def request(self, texts: Sequence[str], tokens: int, address: str) -> Request:
-        """One prepared call."""
-        return Contender.request(self, texts, tokens, address)
-
-    def ask(self, texts: Sequence[str], address: str) -> list[Answer]:
-        """Labels by task, for a check."""
-        return Contender.ask(self, texts, address)
+    lines = Contender.lines
+    request = Contender.request
+    ask = Contender.ask
 
 
 OURS = Contender("ours", "polyhead")
@@ -207,10 +197,6 @@ PEERS: tuple[Peer, ...] = (
         app="ray_app.py",
     ),
 )
-
-
-def _annotate(texts: Sequence[str]) -> wire.AnnotateRequest:
-    return wire.AnnotateRequest(documents=[{"text": text} for text in texts], tasks=["*"])
 
 
 def _infer(texts: Sequence[str]) -> open_inference.ModelInferRequest:

@@ -19,6 +19,9 @@ from polyhead_server.bundle import open_bundle
 from polyhead_server.cpus import usable_cpus
 from polyhead_server.model import load_encoder
 from polyhead_server.settings import DEFAULT_BUNDLE
+from tests.bench import bench
+from tests.bench.calls import BATCH, SINGLE, groups
+from tests.bench.closed import FailedCallError, quantile
 from tests.bench.peers.contenders import APPS, ENVIRONMENTS, OURS, PEERS
 from tests.bench.peers.load import Target, offer, press
 from tests.bench.peers.processes import free_ports, running
@@ -27,13 +30,15 @@ from tests.bench.texts import exact, news
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from tests.bench.calls import Form
     from tests.bench.peers.contenders import Contender, Peer
     from tests.bench.peers.load import Rate
     from tests.bench.peers.processes import Group
     from tests.bench.texts import Corpus
     from tests.bench.wire import Request
 
-LENGTHS = (8, 16, 32, 64, 128)
+LENGTHS = tuple(map(int, bench.LENGTHS))
+FORMS = (SINGLE, BATCH)
 TEXTS = 256
 WEIGHTS = ENVIRONMENTS / "weights"
 CHECKED = 8
@@ -48,18 +53,6 @@ _UNIT = 2 * (2 * _PROBE + ROUNDS * (_STRETCH + _OPEN)) * 1.25
 """Seconds that one kind of text takes in a pair with such stretches; slow peers take longer."""
 _LEAST = 0.3
 """Stretches become no shorter than that share of those."""
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A way to bring texts: so many a call, so many calls under way."""
-
-    name: str
-    size: int
-    in_flight: int
-
-
-FORMS = (Form("single", 1, 64), Form("batch32", 32, 4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,14 +215,9 @@ def _settings(contender: Contender, options: Options) -> dict[str, str]:
 def _prepare(side: Side, corpora: dict[str, Corpus]) -> None:
     for kind, corpus in corpora.items():
         for form in FORMS:
-            groups = range(0, len(corpus.texts) - form.size + 1, form.size)
             side.calls[kind, form.name] = [
-                side.contender.request(
-                    corpus.texts[at : at + form.size],
-                    sum(corpus.tokens[at : at + form.size]),
-                    side.address,
-                )
-                for at in groups
+                side.contender.request(texts, tokens, side.address)
+                for texts, tokens in groups(corpus, form.size)
             ]
 
 
@@ -290,32 +278,28 @@ def _latencies(
     corpora: dict[str, Corpus],
     seconds: float,
 ) -> dict[str, dict[str, Any]]:
-    single = FORMS[0]
     found = {}
     for kind in corpora:
-        rate = LOAD * probes[sides[0], kind, single].texts_per_second
+        rate = LOAD * probes[sides[0], kind, SINGLE].texts_per_second
         seen: list[list[float]] = [[], []]
         for number in range(ROUNDS):
             for side, own in zip(sides, seen, strict=True):
-                calls = side.calls[kind, single.name]
+                calls = side.calls[kind, SINGLE.name]
                 own.extend(offer(side.target(), calls, rate, seconds, number))
+        if not all(seen):
+            raise FailedCallError(f"no call was due in open loop, {kind}: measure for longer")
         found[kind] = {
             "offered_per_second": rate,
             "calls": len(seen[0]),
             **{
                 f"p{percent}": {
-                    "peer": _quantile(seen[0], percent / 100),
-                    "ours": _quantile(seen[1], percent / 100),
+                    "peer": quantile(seen[0], percent / 100),
+                    "ours": quantile(seen[1], percent / 100),
                 }
                 for percent in (50, 99)
             },
         }
     return found
-
-
-def _quantile(values: Sequence[float], share: float) -> float:
-    ranked = sorted(values)
-    return ranked[min(len(ranked) - 1, int(share * len(ranked)))]
 
 
 def _figures(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import random
 import select
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from tests.bench.closed import FailedCallError
+from tests.bench.openloop import due_times
 from tests.bench.wire import OK
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ class Line(Protocol):
     def flush(self) -> None: ...
     def receive(self) -> list[Reply]: ...
     def close(self) -> None: ...
-
-
-class FailedCallError(Exception):
-    """A call that should have gone well did not: figures of it would be worth nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,6 @@ def press(target: Target, requests: Sequence[Request], in_flight: int, seconds: 
         lines[number % len(lines)].start(next(supply), time.perf_counter())
     calls = texts = counted = 0
     began = ended = 0.0
-    start = time.perf_counter()
     cpu = own = server = generator = 0.0
     while True:
         for line, reply in _replies(lines, PATIENCE):
@@ -78,12 +74,11 @@ def press(target: Target, requests: Sequence[Request], in_flight: int, seconds: 
             line.start(next(supply), reply.ended)
             if calls == in_flight:
                 began, cpu, own = reply.ended, target.cpu_seconds(), time.process_time()
-                start = began
         now = time.perf_counter()
         if texts > counted:
             counted, ended = texts, now
             server, generator = target.cpu_seconds() - cpu, time.process_time() - own
-        if now - start > seconds and calls >= 2 * in_flight:
+        if now - began > seconds and calls >= 2 * in_flight:
             break
     _drain(lines)
     return Rate(counted / (ended - began), server / counted, generator / counted)
@@ -102,10 +97,9 @@ def offer(
     """
     lines = target.lines()
     supply = zip(itertools.cycle(requests), itertools.cycle(lines), strict=False)
-    rng = random.Random(seed)
     found: list[float] = []
-    due = start = time.perf_counter()
-    while (due := due + rng.expovariate(rate)) < start + seconds:
+    start = time.perf_counter()
+    for due in due_times(start, start + seconds, rate, seed):
         while (wait := due - time.perf_counter()) > 0:
             found += (reply.seconds for _, reply in _replies(lines, wait, patient=False))
         request, line = next(supply)
