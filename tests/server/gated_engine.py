@@ -6,15 +6,18 @@ import asyncio
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from polyhead_server.batcher import Batcher
 from polyhead_server.forecast import Bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from polyhead_server.cost import RunCost
+    from polyhead_server.schedule import Answer
+
+T = TypeVar("T")
 
 PATIENCE = 10.0
 """Seconds after which a test that waits has failed."""
@@ -154,3 +157,25 @@ async def begun(work: asyncio.Task[object]) -> None:
     """Let a task run up to its first wait."""
     await asyncio.sleep(0)
     assert not work.done()
+
+
+async def start(
+    b: Batcher[Word, str], text: str, tokens: int = 1, **options: Any
+) -> asyncio.Task[Answer[str]]:
+    """Submit words in a task, and return once it waits."""
+    task = asyncio.create_task(b.submit(words(text, tokens), **options))
+    await begun(task)
+    return task
+
+
+async def busy(engine: GatedEngine, b: Batcher[Word, str]) -> asyncio.Task[Answer[str]]:
+    """Bring the engine into a run that waits at the gate."""
+    task = await start(b, "busy")
+    await engine.entered()
+    return task
+
+
+async def soon(awaitable: Awaitable[T]) -> T:
+    """What it gives; the test has failed where that takes too long."""
+    async with asyncio.timeout(PATIENCE):
+        return await awaitable

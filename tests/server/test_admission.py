@@ -8,7 +8,7 @@ import math
 from collections import deque
 
 import pytest
-from gated_engine import PATIENCE, Diary, GatedEngine, Word, batcher, begun, words
+from gated_engine import PATIENCE, Diary, GatedEngine, Word, batcher, busy, soon, start, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,23 +35,9 @@ def within(seconds):
     return asyncio.get_running_loop().time() + seconds
 
 
-async def start(b, text, tokens=1, **options):
-    task = asyncio.create_task(b.submit(words(text, tokens), **options))
-    await begun(task)
-    return task
-
-
-async def busy(engine, b):
-    """Bring the engine into a run that waits at the gate."""
-    task = await start(b, "busy")
-    await engine.entered()
-    return task
-
-
 async def finish(engine, tasks):
     engine.open()
-    async with asyncio.timeout(PATIENCE):
-        await asyncio.gather(*tasks)
+    await soon(asyncio.gather(*tasks))
 
 
 async def test_a_call_that_would_be_too_late_is_refused_at_once():

@@ -5,7 +5,18 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from gated_engine import PATIENCE, Diary, GatedEngine, Word, batcher, begun, words
+from gated_engine import (
+    PATIENCE,
+    Diary,
+    GatedEngine,
+    Word,
+    batcher,
+    begun,
+    busy,
+    soon,
+    start,
+    words,
+)
 
 from polyhead_server.errors import (
     DeadlineExceededError,
@@ -13,25 +24,6 @@ from polyhead_server.errors import (
     InternalError,
     QueueFullError,
 )
-
-
-async def soon(awaitable):
-    async with asyncio.timeout(PATIENCE):
-        return await awaitable
-
-
-async def start(b, text, tokens=1, **options):
-    """Submit in a task, and return once it waits."""
-    task = asyncio.create_task(b.submit(words(text, tokens), **options))
-    await begun(task)
-    return task
-
-
-async def busy(engine, b):
-    """Bring the engine into a run that waits at the gate."""
-    task = await start(b, "busy")
-    await engine.entered()
-    return task
 
 
 async def test_idle_engine_starts_at_once_and_answers_in_order():

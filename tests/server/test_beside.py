@@ -5,20 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from gated_engine import PATIENCE, Diary, GatedEngine, Word, batcher, begun, words
+from gated_engine import Diary, GatedEngine, Word, batcher, begun, busy, soon, start, words
 
 from polyhead_server.errors import InternalError
-
-
-async def soon(awaitable):
-    async with asyncio.timeout(PATIENCE):
-        return await awaitable
-
-
-async def start(b, *items):
-    task = asyncio.create_task(b.submit(items))
-    await begun(task)
-    return task
 
 
 async def test_the_next_batch_runs_while_outputs_are_made():
@@ -26,9 +15,9 @@ async def test_the_next_batch_runs_while_outputs_are_made():
     engine = GatedEngine()
     engine.hold_outputs()
     async with batcher(engine, beside=True) as b:
-        first = await start(b, Word("first"))
+        first = await start(b, "first")
         assert await engine.entered() == ["first"]
-        second = await start(b, Word("second"))
+        second = await start(b, "second")
         assert await engine.entered() == ["second"]
         assert not first.done()
         engine.let_outputs_out()
@@ -42,9 +31,9 @@ async def test_one_thread_makes_outputs_before_it_goes_on():
     engine = GatedEngine()
     engine.hold_outputs()
     async with batcher(engine) as b:
-        tasks = [await start(b, Word("first"))]
+        tasks = [await start(b, "first")]
         await engine.entered()
-        tasks.append(await start(b, Word("second")))
+        tasks.append(await start(b, "second"))
         assert engine.batches == [["first"]]
         engine.let_outputs_out()
         await soon(asyncio.gather(*tasks))
@@ -54,10 +43,9 @@ async def test_late_comers_still_get_into_the_next_batch():
     """A batch is cut when the engine is free, not ahead of that."""
     engine = GatedEngine(shut=True)
     async with batcher(engine, beside=True) as b:
-        tasks = [await start(b, Word("busy"))]
-        await engine.entered()
-        tasks += [await start(b, Word("early"))]
-        tasks += [await start(b, Word("late"))]
+        tasks = [await busy(engine, b)]
+        tasks += [await start(b, "early")]
+        tasks += [await start(b, "late")]
         engine.open()
         await soon(asyncio.gather(*tasks))
     assert engine.batches == [["busy"], ["early", "late"]]
@@ -68,13 +56,13 @@ async def test_a_fault_fails_only_its_own_call_while_others_run(fault):
     """In the engine or behind it, a bad item fails its call; the neighbours are run again."""
     engine, diary = GatedEngine(shut=True), Diary()
     async with batcher(engine, diary, beside=True) as b:
-        tasks = [await start(b, Word("busy"))]
-        await engine.entered()
-        bad = await start(b, Word("fine"), Word("bad", **{fault: True}))
-        tasks += [await start(b, Word("good"))]
+        tasks = [await busy(engine, b)]
+        bad = asyncio.create_task(b.submit([Word("fine"), Word("bad", **{fault: True})]))
+        await begun(bad)
+        tasks += [await start(b, "good")]
         engine.let_one_run()
         assert await engine.entered() == ["fine", "bad", "good"]
-        tasks += [await start(b, Word("next"))]
+        tasks += [await start(b, "next")]
         engine.open()
         for _ in range(10):
             engine.let_one_run()
@@ -90,7 +78,7 @@ async def test_closing_ends_all_threads_while_outputs_are_made():
     engine = GatedEngine()
     engine.hold_outputs()
     async with batcher(engine, beside=True) as b:
-        first = await start(b, Word("first"))
+        first = await start(b, "first")
         await engine.entered()
         closing = asyncio.create_task(b.close())
         await begun(closing)
