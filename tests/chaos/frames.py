@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RESET, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONTINUATION = range(10)
-END_STREAM, ACK, END_HEADERS = 1, 1, 4
-INITIAL_WINDOW = 4
+END_STREAM, END_HEADERS = 1, 4
+_INITIAL_WINDOW = 4
 PATH = "/polyhead.v1.AnnotationService/Annotate"
 _CANCEL = struct.pack("!I", 8)
 
@@ -26,9 +26,9 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return struct.pack("!BHBBI", size >> 16 & 0xFF, size & 0xFFFF, kind, flags, stream) + payload
 
 
-def settings(**values: int) -> bytes:
-    """A SETTINGS frame; names as `window`."""
-    pairs = b"".join(struct.pack("!HI", INITIAL_WINDOW, value) for value in values.values())
+def settings(window: int | None = None) -> bytes:
+    """A SETTINGS frame, with the window that streams begin with where one is given."""
+    pairs = b"" if window is None else struct.pack("!HI", _INITIAL_WINDOW, window)
     return frame(SETTINGS, 0, 0, pairs)
 
 

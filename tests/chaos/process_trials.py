@@ -1,4 +1,4 @@
-"""Faults of the machine: killed workers, damaged files, full disks, clocks that jump, no files."""
+"""Faults of the machine: killed workers, damaged files, full disks, no file descriptors."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import os
 import resource
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polyhead
 from polyhead_server.bundle import MANIFEST
+from tests.bench.processes import cpu_seconds
 from tests.chaos.frames import PREFACE, close_all, connect, settings
 from tests.chaos.server import Server, seconds_until
 from tests.chaos.trial import Result, Trial
@@ -84,14 +83,14 @@ def half_reload(bundle: Path, folder: Path, size: Size) -> Result:
                 manifest = json.loads((bundle / MANIFEST).read_text()) | {"version": "next"}
                 _replace(served / MANIFEST, json.dumps(manifest).encode())
                 _replace(served / "encoder.bin", (bundle / "encoder.bin").read_bytes()[:100])
-                before = server.log.read_text().count("damaged")
+                before = server.logged().count("damaged")
                 server.process.send_signal(signal.SIGHUP)
-                seconds_until(lambda n=before: server.log.read_text().count("damaged") > n, 10)
+                seconds_until(lambda n=before: server.logged().count("damaged") > n, 10)
             _replace(served / "encoder.bin", (bundle / "encoder.bin").read_bytes())
             server.process.send_signal(signal.SIGHUP)
             taken = seconds_until(lambda: _version(server) == "next", 20)
         trial.expect(_version(server) == "next", "the whole bundle was not taken")
-        trial.expect("damaged" in server.log.read_text(), "nobody said why")
+        trial.expect("damaged" in server.logged(), "nobody said why")
         trial.result.faults = {"reloads": size.kills, "taken_seconds": taken}
     return trial.result
 
@@ -168,20 +167,14 @@ def _try_connect(server: Server) -> socket.socket | None:
 
 def _cpu_share(server: Server, seconds: float) -> float:
     """Part of a processor that the server takes."""
-    stat = Path(f"/proc/{server.pid}/stat")
-
-    def ticks() -> int:
-        return sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13]))
-
-    before = ticks()
+    before = cpu_seconds(server.pid)
     time.sleep(seconds)
-    return round((ticks() - before) / os.sysconf("SC_CLK_TCK") / seconds, 2)
+    return round((cpu_seconds(server.pid) - before) / seconds, 2)
 
 
 def can_mount() -> bool:
     """Whether this process may mount a file system."""
-    probe = [sys.executable, "-c", "import os, sys; sys.exit(os.geteuid())"]
-    if subprocess.run(probe, check=False).returncode or not shutil.which("unshare"):
+    if os.geteuid() != 0 or not shutil.which("unshare"):
         return False
     tried = subprocess.run(
         ["unshare", "--mount", "mount", "-t", "tmpfs", "chaos", "/mnt"],

@@ -22,12 +22,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead.v1 import document_pb2 as doc
 from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
-from tests.bench.processes import _entries, _family, _resident
+from tests.bench.processes import family, usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PROGRAM = "import sys; from polyhead_server.cli import main; sys.exit(main())"
 OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
 REQUEST = pb.AnnotateRequest(documents=[doc.Document(text="the fans in the word")], tasks=["*"])
 PATIENCE = 30.0
@@ -61,14 +60,13 @@ class Server:
         *flags: str,
         environment: dict[str, str] | None = None,
         log: Path | None = None,
-        program: str = PROGRAM,
     ) -> None:
         self.log = log or folder / "log"
         ports = ["--port=0", "--metrics-port=0", "--threads=1"]
-        command = [sys.executable, "-c", program, "serve", "--bundle", str(bundle), *ports, *flags]
+        command = [sys.executable, "-m", "polyhead_server", "serve", *ports, *flags]
         with self.log.open("w") as stream:
             self.process = subprocess.Popen(
-                command,
+                [*command, "--bundle", str(bundle)],
                 stdout=subprocess.PIPE,
                 stderr=stream,
                 text=True,
@@ -106,12 +104,8 @@ class Server:
         return self.process.poll() is None
 
     def held(self) -> Held:
-        family = _family(self.pid)
-        return Held(
-            round(sum(map(_resident, family)) / _MEBIBYTE, 1),
-            sum(len(_entries(pid, "task")) for pid in family),
-            sum(len(_entries(pid, "fd")) for pid in family),
-        )
+        now = usage(self.pid)
+        return Held(round(now.resident / _MEBIBYTE, 1), now.threads, now.files)
 
     def call(self, timeout: float = PATIENCE) -> str:
         """One call on a connection of its own, without retries: its status."""
@@ -150,7 +144,7 @@ class Server:
 
     def workers(self) -> list[int]:
         """Numbers of the worker processes."""
-        return [pid for pid in _family(self.pid) if pid != self.pid and _is_worker(pid)]
+        return [pid for pid in family(self.pid) if pid != self.pid and _is_worker(pid)]
 
     def logged(self) -> str:
         """The log so far; a device has none that ends."""

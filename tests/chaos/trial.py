@@ -81,7 +81,7 @@ class Trial:
         for _ in range(3):
             self._server.call()
         with self.calls(0.5):
-            time.sleep(0.5)
+            pass
         self.result.calls.clear()
         self.result.slowest = 0.0
         self.result.before = self._server.held()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from tests.chaos.server import OWN_CONNECTION
 from tests.fuzz import seeds
 from tests.fuzz.mutations import mutated
 
@@ -67,11 +68,10 @@ class GrpcFuzz:
     async def run(self, requests: int) -> None:
         """Send so many."""
         numbers = iter(range(requests))
-        options = (("grpc.use_local_subchannel_pool", 1),)
         async with contextlib.AsyncExitStack() as stack:
             channels = [
                 await stack.enter_async_context(
-                    grpc.aio.insecure_channel(self._address, options=options)
+                    grpc.aio.insecure_channel(self._address, options=OWN_CONNECTION)
                 )
                 for _ in range(_CONNECTIONS)
             ]
