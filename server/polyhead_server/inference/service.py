@@ -13,15 +13,13 @@ from polyhead_server.inference import describe
 from polyhead_server.inference import open_inference_pb2 as pb
 from polyhead_server.inference.grpc_wire import infer_request, infer_response
 from polyhead_server.inference.stream import InferStream
-from polyhead_server.received import Decoder, Received
+from polyhead_server.received import Decoder
+from polyhead_server.unary import unary
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from polyhead_server.calls import Call, Calls, Context
     from polyhead_server.inference.answers import Inference
-
-    Answer = Callable[[Any, Call], Awaitable[Any]]
+    from polyhead_server.unary import Answer
 
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 
@@ -113,7 +111,7 @@ class InferenceService:
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """The service for a server, with decoders that never raise."""
-        unary: dict[str, tuple[type[Any], Answer]] = {
+        single: dict[str, tuple[type[Any], Answer]] = {
             "ServerLive": (pb.ServerLiveRequest, self.server_live),
             "ServerReady": (pb.ServerReadyRequest, self.server_ready),
             "ModelReady": (pb.ModelReadyRequest, self.model_ready),
@@ -125,8 +123,8 @@ class InferenceService:
             "RepositoryIndex": (pb.RepositoryIndexRequest, self.repository_index),
         }
         methods: dict[str, Any] = {
-            name: self._unary(name, request_type, answer)
-            for name, (request_type, answer) in unary.items()
+            name: unary(self._calls, _method(name), kind, answer, to_all=name in OPEN_METHODS)
+            for name, (kind, answer) in single.items()
         }
         methods["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
             self.model_stream_infer,
@@ -136,29 +134,8 @@ class InferenceService:
         methods |= {name: self._not_offered(name) for name in _NOT_OFFERED}
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    def _unary(self, name: str, request_type: type[Any], answer: Answer) -> Any:
-        method = Method("unary", SERVICE, name)
-
-        async def handle(received: Received[Any], context: Context) -> Any:
-            with self._calls.open(context, method) as call:
-                call.received()
-                if name not in OPEN_METHODS:
-                    call.let_in()
-                response = await answer(received.sound(), call)
-                call.sent()
-                call.send_id()
-                return response
-            await refuse(context)
-            return None
-
-        return grpc.unary_unary_rpc_method_handler(
-            handle,
-            request_deserializer=Decoder(request_type),
-            response_serializer=lambda message: message.SerializeToString(),
-        )
-
     def _not_offered(self, name: str) -> Any:
-        method = Method("unary", SERVICE, name)
+        method = _method(name)
 
         async def handle(_: bytes, context: Context) -> None:
             with self._calls.open(context, method) as call:
@@ -168,3 +145,7 @@ class InferenceService:
             await refuse(context)
 
         return grpc.unary_unary_rpc_method_handler(handle)
+
+
+def _method(name: str) -> Method:
+    return Method("unary", SERVICE, name)

@@ -8,21 +8,18 @@ import grpc
 from grpc_reflection.v1alpha import reflection
 
 from polyhead.admin.v1 import admin_service_pb2 as pb
-from polyhead_server.calls import Calls, Method, refuse
+from polyhead_server.calls import Calls, Method
 from polyhead_server.errors import InvalidRequestError, StartError, Violation
-from polyhead_server.received import Decoder, Received
 from polyhead_server.security.access import token_access
 from polyhead_server.security.tls import tls_credentials
+from polyhead_server.unary import unary
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from polyhead_server.calls import Context
+    from polyhead_server.calls import Call
     from polyhead_server.metrics import Metrics
     from polyhead_server.rollout.rollout import Rollout
     from polyhead_server.settings import Settings
-
-    Answer = Callable[[Any], Awaitable[Any]]
+    from polyhead_server.unary import Answer
 
 SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"].full_name
 
@@ -41,19 +38,23 @@ class AdminService:
         self._rollout = rollout
         self._calls = calls
 
-    async def reload_bundle(self, request: pb.ReloadBundleRequest) -> pb.ReloadBundleResponse:
+    async def reload_bundle(
+        self, request: pb.ReloadBundleRequest, _: Call
+    ) -> pb.ReloadBundleResponse:
         """Load a bundle."""
         return await self._rollout.reload(request.path, beside=request.beside)
 
-    async def list_bundles(self, _: pb.ListBundlesRequest) -> pb.ListBundlesResponse:
+    async def list_bundles(self, _: pb.ListBundlesRequest, __: Call) -> pb.ListBundlesResponse:
         """List the loaded bundles."""
         return await self._rollout.listing()
 
-    async def set_traffic(self, request: pb.SetTrafficRequest) -> pb.SetTrafficResponse:
+    async def set_traffic(self, request: pb.SetTrafficRequest, _: Call) -> pb.SetTrafficResponse:
         """Say which calls go where."""
         return pb.SetTrafficResponse(traffic=await self._rollout.set_traffic(request.traffic))
 
-    async def unload_bundle(self, request: pb.UnloadBundleRequest) -> pb.UnloadBundleResponse:
+    async def unload_bundle(
+        self, request: pb.UnloadBundleRequest, _: Call
+    ) -> pb.UnloadBundleResponse:
         """Free a bundle."""
         if not request.bundle_version:
             raise InvalidRequestError([Violation("bundle_version", "must name a version")])
@@ -70,27 +71,10 @@ class AdminService:
         }
         return grpc.method_handlers_generic_handler(
             SERVICE,
-            {name: self._unary(name, kind, answer) for name, (kind, answer) in methods.items()},
-        )
-
-    def _unary(self, name: str, request_type: type[Any], answer: Answer) -> Any:
-        method = Method("unary", SERVICE, name)
-
-        async def handle(received: Received[Any], context: Context) -> Any:
-            with self._calls.open(context, method) as call:
-                call.received()
-                call.let_in()
-                response = await answer(received.sound())
-                call.sent()
-                call.send_id()
-                return response
-            await refuse(context)
-            return None
-
-        return grpc.unary_unary_rpc_method_handler(
-            handle,
-            request_deserializer=Decoder(request_type),
-            response_serializer=lambda message: message.SerializeToString(),
+            {
+                name: unary(self._calls, Method("unary", SERVICE, name), kind, answer)
+                for name, (kind, answer) in methods.items()
+            },
         )
 
 
