@@ -7,6 +7,7 @@ first tenth, in which every length was met. 100,000 batches take some minutes.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 from pathlib import Path
 
@@ -16,9 +17,7 @@ from polyhead_server.cpus import usable_cpus
 from polyhead_server.model import Model
 from polyhead_server.packing import Packed, ladder_length
 from polyhead_server.settings import DEFAULT_BUNDLE
-
-MEBIBYTE = 2**20
-_PAGE = 4096
+from tests.bench.processes import MEBIBYTE, resident
 
 
 def main() -> None:
@@ -29,9 +28,9 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=256, help="tokens of the longest batch")
     options = parser.parse_args()
     model = Model.load(options.bundle, threads=usable_cpus())
-    print(f"loaded: {resident() / MEBIBYTE:.0f} MiB")
+    print(f"loaded: {resident(os.getpid()) / MEBIBYTE:.0f} MiB")
     model.warm(options.most)
-    print(f"warm: {resident() / MEBIBYTE:.0f} MiB")
+    print(f"warm: {resident(os.getpid()) / MEBIBYTE:.0f} MiB")
     sizes = varied(model, options.batches, options.most)
     model.close()
     print(f"grew by {(sizes[-1] - sizes[0]) / MEBIBYTE:.1f} MiB")
@@ -44,7 +43,7 @@ def varied(model: Model, batches: int, most: int) -> list[int]:
     for number in range(1, batches + 1):
         model.engine.infer(batch_of(rng.randint(1, most)))
         if number % max(1, batches // 10) == 0:
-            sizes.append(resident())
+            sizes.append(resident(os.getpid()))
             print(f"{number}: {sizes[-1] / MEBIBYTE:.1f} MiB", flush=True)
     return sizes
 
@@ -55,11 +54,6 @@ def batch_of(tokens: int) -> Packed:
     zeros = np.zeros(length, np.int32)
     segments = np.where(np.arange(length) < tokens, 0, -1).astype(np.int32)
     return Packed(zeros, zeros, segments, zeros, (0,), tokens)
-
-
-def resident() -> int:
-    """Resident bytes of this process."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+MEBIBYTE = 2**20
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PATIENCE = 60.0
 
@@ -26,6 +27,11 @@ class Usage:
     threads: int
     files: int
     """Open file descriptors."""
+
+    @property
+    def mebibytes(self) -> float:
+        """Mebibytes in memory."""
+        return self.resident / MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +70,13 @@ class Started:
 
 
 @contextlib.contextmanager
-def started(command: Sequence[str], ready: str, errors: IO[str] | None = None) -> Iterator[Started]:
+def started(command: Sequence[str], ready: str, errors: int | None = None) -> Iterator[Started]:
     """Run a command until the block ends; wait first for a line that holds `ready`.
 
     Args:
         command: program and arguments.
         ready: what the line of standard output holds.
-        errors: where its standard error goes; ours where none is given.
+        errors: where its standard error goes, as `Popen` takes it; ours where none is given.
 
     Raises:
         RuntimeError: it ended before.
@@ -99,7 +105,7 @@ def usage(pid: int) -> Usage:
     """What a process and its children hold now."""
     members = family(pid)
     return Usage(
-        resident=sum(_resident(one) for one in members),
+        resident=sum(resident(one) for one in members),
         threads=sum(len(_entries(one, "task")) for one in members),
         files=sum(len(_entries(one, "fd")) for one in members),
     )
@@ -117,13 +123,19 @@ def family(pid: int) -> list[int]:
 
 def cpu_seconds(pid: int) -> float:
     """Processor time that a process has taken; none where it is gone."""
+    fields = stat(pid)
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def stat(pid: int) -> Sequence[str]:
+    """What /proc tells in a line, from the state on; zeros where the process is gone."""
     with contextlib.suppress(OSError):
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(stat[11]) + int(stat[12])) / _TICKS
-    return 0.0
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return ["0"] * 50
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
+    """Bytes of a process in memory."""
     with contextlib.suppress(OSError):
         pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")

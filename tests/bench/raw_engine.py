@@ -237,8 +237,7 @@ def _compile(bundle: Bundle, layout: Layout) -> Any:
 
 
 def _infer(request: Any, batch: Packed) -> None:
-    values = (batch.ids, batch.positions, batch.segments, batch.shapes)
-    request.infer(dict(zip(INPUTS, values, strict=True)), share_inputs=True)
+    request.infer(dict(zip(INPUTS, batch.columns, strict=True)), share_inputs=True)
 
 
 def _work(pipe: Connection, path: Path, windows: Mapping[str, Sequence[Window]]) -> None:

@@ -6,20 +6,20 @@ import contextlib
 import json
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import urllib.request
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from polyhead_server.bundle import MANIFEST
-from polyhead_server.settings import Settings
 from tests.bench.processes import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from tests.bench.processes import Started
 
@@ -29,36 +29,25 @@ _CALLS_ENDED = re.compile(
 )
 
 
-@contextlib.contextmanager
-def serving(bundle: Path, *flags: str) -> Iterator[Started]:
+def serving(bundle: Path, *flags: str) -> AbstractContextManager[Started]:
     """A server on a free port, its log thrown away as a deployment's collector would take it."""
     command = (*_PRODUCT, "serve", "--port=0", "--bundle", str(bundle))
     metrics = (
         () if any(flag.startswith("--metrics-port") for flag in flags) else ("--metrics-port=0",)
     )
-    with (
-        Path("/dev/null").open("w", encoding="utf-8") as nowhere,
-        started((*command, *metrics, *flags), "ready on", nowhere) as server,
-    ):
-        yield server
+    return started((*command, *metrics, *flags), "ready on", subprocess.DEVNULL)
 
 
-@contextlib.contextmanager
-def gateway(server: Started) -> Iterator[Started]:
+def gateway(server: Started) -> AbstractContextManager[Started]:
     """A gateway with its default settings before a server."""
     command = (*_PRODUCT, "gateway", "--listen=127.0.0.1:0", "--metrics=none")
-    with (
-        Path("/dev/null").open("w", encoding="utf-8") as nowhere,
-        started((*command, "--upstream", address(server)), "gateway ready on", nowhere) as found,
-    ):
-        yield found
+    upstream = ("--upstream", address(server))
+    return started((*command, *upstream), "gateway ready on", subprocess.DEVNULL)
 
 
-@contextlib.contextmanager
-def echoing() -> Iterator[Started]:
+def echoing() -> AbstractContextManager[Started]:
     """A gRPC server that does nothing: it answers with as many bytes as the method's name says."""
-    with started((sys.executable, "-m", "tests.bench.echo"), "ready on") as server:
-        yield server
+    return started((sys.executable, "-m", "tests.bench.echo"), "ready on")
 
 
 @contextlib.contextmanager
@@ -91,10 +80,3 @@ def counts(server: Started) -> tuple[float, float]:
     for code, value in _CALLS_ENDED.findall(text):
         ended["OK" if code == "OK" else ""] += float(value)
     return ended["OK"], ended[""]
-
-
-def tracing_flags(endpoint: str) -> tuple[str, ...]:
-    """The flags that turn tracing on, sent to an endpoint; none where the server has none."""
-    names = {field.name for field in fields(Settings)}
-    known = {"otlp_endpoint", "trace_endpoint", "tracing_endpoint"} & names
-    return tuple(f"--{name.replace('_', '-')}={endpoint}" for name in known)

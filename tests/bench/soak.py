@@ -46,7 +46,6 @@ _MOST_PATIENCE = 0.01
 """Seconds after which an impatient caller is gone at the latest."""
 _LOOKS = 120
 """Times that the server is looked at, spread over the run."""
-_MEBIBYTE = 2**20
 _GIVEN_UP = "given up"
 _RIGHT_ENDS = {"OK", _GIVEN_UP}
 _ROOM = {"mebibytes": 0.03, "threads": 0.0, "files": 0.0}
@@ -122,7 +121,7 @@ async def _soak(
             group.create_task(_caller(address(server), texts, end, random.Random(number), ended))
         while (now := time.monotonic()) < end:
             usage = server.usage()
-            looks.append(Look(now - start, usage.resident / _MEBIBYTE, usage.threads, usage.files))
+            looks.append(Look(now - start, usage.mebibytes, usage.threads, usage.files))
             await asyncio.sleep(seconds / _LOOKS)
     return looks, ended
 

@@ -20,6 +20,7 @@ __all__ = ["OK", "Connection", "Reply", "Request", "grpc_headers", "json_headers
 BROKEN = "broken"
 """Status of a call that ended without one."""
 
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, HEADERS, _RESET, _SETTINGS, _PING, _GOAWAY, _WINDOW = 0, 1, 3, 4, 6, 7, 8
 _END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
 _HEADER_TABLE_SIZE, _ENABLE_PUSH, _INITIAL_WINDOW = 1, 2, 4
@@ -86,9 +87,9 @@ class Connection:
         settings = struct.pack(
             "!HIHIHI", _HEADER_TABLE_SIZE, 0, _ENABLE_PUSH, 0, _INITIAL_WINDOW, _WIDEST
         )
-        self._out = bytearray(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        self._out += _frame(_SETTINGS, 0, 0, settings)
-        self._out += _frame(_WINDOW, 0, 0, struct.pack("!I", _WIDEST - _DEFAULT_WINDOW))
+        self._out = bytearray(PREFACE)
+        self._out += frame(_SETTINGS, 0, 0, settings)
+        self._out += frame(_WINDOW, 0, 0, struct.pack("!I", _WIDEST - _DEFAULT_WINDOW))
         self.flush()
 
     def fileno(self) -> int:
@@ -109,7 +110,7 @@ class Connection:
         stream = self._next
         self._next += 2
         self._open[stream] = Open(request, began)
-        self._out += _frame(HEADERS, _END_HEADERS, stream, request.headers)
+        self._out += frame(HEADERS, _END_HEADERS, stream, request.headers)
         return stream
 
     def send(self, stream: int, body: bytes, *, last: bool) -> None:
@@ -181,12 +182,12 @@ class Connection:
 
     def _answer(self, kind: int, payload: bytes) -> None:
         if kind == _PING:
-            self._out += _frame(_PING, _ACK, 0, payload)
+            self._out += frame(_PING, _ACK, 0, payload)
         elif kind == _SETTINGS:
             for name, value in struct.iter_unpack("!HI", payload):
                 if name == _INITIAL_WINDOW:
                     self._first_room = value
-            self._out += _frame(_SETTINGS, _ACK, 0, b"")
+            self._out += frame(_SETTINGS, _ACK, 0, b"")
             self._send_held()
         elif kind == _GOAWAY:
             raise ConnectionError("the server wants no more calls on this connection")
@@ -210,7 +211,7 @@ class Connection:
                 return
             part, rest = view[:room], view[room:]
             ends = last and not rest
-            self._out += _frame(_DATA, _END_STREAM if ends else 0, stream, part)
+            self._out += frame(_DATA, _END_STREAM if ends else 0, stream, part)
             self._room -= len(part)
             call.credit -= len(part)
             if rest:
@@ -238,6 +239,7 @@ def message(body: bytes) -> bytes:
     return struct.pack("!xI", len(body)) + body
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes | memoryview) -> bytes:
+def frame(kind: int, flags: int, stream: int, payload: bytes | memoryview = b"") -> bytes:
+    """One frame."""
     size = len(payload)
     return struct.pack("!BHBBI", size >> 16, size & 0xFFFF, kind, flags, stream) + payload

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench.calls import SINGLE
 from tests.bench.rounds import Samples, over, take_turns
-from tests.bench.servers import address, tracing_flags
+from tests.bench.servers import address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,14 +24,14 @@ _SCRAPE_SECONDS = 1.0
 def measure(bench: Bench) -> Samples:
     """Single 16-token texts, on which anything that is done for each call weighs most."""
     plain = bench.serve("--metrics-port=-1")
+    tracing = ("--otlp-endpoint", f"http://{address(bench.echo)}")
     press = partial(bench.press_with, form=SINGLE, kind=_KIND, tasks=bench.tasks)
     arms: dict[str, Callable[[], dict[str, float]]] = {
         "plain": partial(press, plain),
         "metrics": partial(_scraped, bench.server, partial(press, bench.server)),
         "access_log": partial(press, bench.serve("--metrics-port=-1", "--access-log")),
+        "tracing": partial(press, bench.serve("--metrics-port=-1", *tracing)),
     }
-    if tracing := tracing_flags(f"http://{address(bench.echo)}"):
-        arms["tracing"] = partial(press, bench.serve("--metrics-port=-1", *tracing))
     named = {f"costs/{name}": arm for name, arm in arms.items()}
     samples = take_turns("costs", named, bench.patience.rounds)
     for name in arms.keys() - {"plain"}:

@@ -12,8 +12,6 @@ from tests.bench.servers import serving
 if TYPE_CHECKING:
     from tests.bench.bench import Bench
 
-MEBIBYTE = 2**20
-
 
 def measure(bench: Bench) -> Samples:
     """Start servers one behind the other."""
@@ -26,8 +24,8 @@ def measure(bench: Bench) -> Samples:
             loaded = server.usage()
         return {
             "ready_seconds": server.seconds,
-            "ready_mebibytes": ready.resident / MEBIBYTE,
-            "loaded_mebibytes": loaded.resident / MEBIBYTE,
+            "ready_mebibytes": ready.mebibytes,
+            "loaded_mebibytes": loaded.mebibytes,
             "loaded_threads": loaded.threads,
         }
 

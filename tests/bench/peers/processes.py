@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.bench.processes import cpu_seconds, stat
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 MARK = "POLYHEAD_BENCH_MARK"
-_TICKS = os.sysconf("SC_CLK_TCK")
 _LOOK = 0.1
 _GRACE = 15.0
 _TAIL = 2000
@@ -54,7 +55,7 @@ class Group:
     def cpu_clock(self) -> Callable[[], float]:
         """A cheap clock of the processor time of the processes that there are now."""
         members = self.members()
-        return lambda: sum(_cpu_seconds(pid) for pid in members)
+        return lambda: sum(cpu_seconds(pid) for pid in members)
 
     def memory(self) -> int:
         """Bytes in memory; pages that processes share are counted once."""
@@ -148,23 +149,11 @@ def _births(pids: Sequence[int]) -> dict[int, int]:
 
 def _birth(pid: int) -> int:
     """When a process began, in ticks: tells it from a later one of the same number."""
-    return int(_stat(pid)[19])
+    return int(stat(pid)[19])
 
 
 def _parent(pid: int) -> int:
-    return int(_stat(pid)[1])
-
-
-def _cpu_seconds(pid: int) -> float:
-    stat = _stat(pid)
-    return (int(stat[11]) + int(stat[12])) / _TICKS
-
-
-def _stat(pid: int) -> Sequence[str]:
-    """Fields from the state on; of a process that is gone, zeros."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return ["0"] * 50
+    return int(stat(pid)[1])
 
 
 def _proportional(pid: int) -> int:
