@@ -55,7 +55,7 @@ def log_call(
         work: what was done for it.
         caller: who called, by field.
     """
-    stages = {} if not work.documents else _stages(work.timings)
+    stages = work.timings.stages() if work.documents else []
     _log.info(
         "call",
         method=method,
@@ -65,7 +65,7 @@ def log_call(
         chars=work.chars,
         tokens=work.tokens,
         seconds=round(seconds, _DIGITS),
-        **stages,
+        **{f"{name}_seconds": round(spent, _DIGITS) for name, spent in stages},
     )
 
 
@@ -82,8 +82,3 @@ def log_texts(annotated: Annotated) -> None:
 def warn_of_texts() -> None:
     """Say that texts will be written down."""
     _log.warning("texts_are_logged", setting="--log-text", advice="not with private data")
-
-
-def _stages(timings: Timings) -> dict[str, float]:
-    names = ("tokenize", "queue", "encode", "heads")
-    return {f"{name}_seconds": round(getattr(timings, name), _DIGITS) for name in names}

@@ -19,6 +19,7 @@ from polyhead_server.liveness_probes import Probes
 from polyhead_server.quick_metrics import Count, Counts, Spread, Spreads
 from polyhead_server.schedule import Priority
 from polyhead_server.tallies import Tallies
+from polyhead_server.timings import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -114,7 +115,7 @@ class Metrics:
             ("stage",),
         )
         self._tokenize, self._queue, self._encode, self._heads = (
-            stages.labels(stage) for stage in ("tokenize", "queue", "encode", "heads")
+            stages.labels(stage) for stage in STAGES
         )
         for reason in ("queue_full", "deadline", "draining"):
             self._shed.labels(reason)

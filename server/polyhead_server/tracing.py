@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 _PARENT_HEADER = "traceparent"
 _MOST_PIECES = 64
 """Messages of a stream that get spans: streams may go on for ever."""
-_STAGES = ("tokenize", "queue", "encode", "heads")
 _OUR_FAULTS = frozenset(
     {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 )
@@ -184,7 +183,7 @@ class Tracing:
     def _end_piece(self, trace: Trace, piece: Timings, clock: _Clock, *, apart: bool) -> None:
         """A span for each stage; below one for the message where the call had several."""
         above = trace.context
-        stages = [(name, getattr(piece, name)) for name in _STAGES]
+        stages = piece.stages()
         if apart:
             total = sum(seconds for _, seconds in stages)
             above = self._child("message", trace.context, piece.start, total, clock)

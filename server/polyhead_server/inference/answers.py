@@ -138,15 +138,12 @@ def _answer(request: InferRequest, work: Work, annotated: Annotated) -> InferAns
 
 
 def _parameters(annotated: Annotated, found: list[Annotation], unit: Unit) -> dict[str, Parameter]:
-    timings = annotated.timings
+    stages = annotated.timings.stages()
     return {
         "offset_unit": _UNIT_NAMES[unit],
         "windows": sum(len(annotation.document.windows) for annotation in found),
         "tokens": sum(annotation.document.tokens for annotation in found),
-        "tokenize_seconds": timings.tokenize,
-        "queue_seconds": timings.queue,
-        "encode_seconds": timings.encode,
-        "heads_seconds": timings.heads,
+        **{f"{name}_seconds": seconds for name, seconds in stages},
     }
 
 
