@@ -24,7 +24,7 @@ from polyhead_server.reflecting import reflection_handlers
 from polyhead_server.rollout.admin import open_admin_port
 from polyhead_server.rollout.bundles import Bundles
 from polyhead_server.security.access import make_access
-from polyhead_server.security.tls import tls_context, tls_credentials
+from polyhead_server.security.tls import bind, tls_context
 from polyhead_server.service import SERVICE, AnnotationService
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ async def start_server(settings: Settings) -> Server:
     """
     find_engine(settings.engine)
     grpc_server = _grpc_server(settings)
-    port = _bind(grpc_server, settings)
+    address = bind(grpc_server, settings.host, settings.port, settings)
     metrics = Metrics()
     metrics.watch_process()
     metrics_port = None
@@ -231,7 +231,6 @@ async def start_server(settings: Settings) -> Server:
             )
         admin_port = open_admin_port(settings)
         bundles = await Bundles.load(settings, metrics)
-        address = f"{settings.host}:{port}"
         server = Server(
             *(settings, grpc_server, bundles, metrics, metrics_port, address),
             http_socket,
@@ -302,16 +301,3 @@ def _http_socket(settings: Settings) -> socket.socket | None:
 def _http_url(settings: Settings, http_socket: socket.socket) -> str:
     scheme = "http" if settings.tls_cert is None else "https"
     return f"{scheme}://{settings.host}:{http_socket.getsockname()[1]}"
-
-
-def _bind(server: grpc.aio.Server, settings: Settings) -> int:
-    address = f"{settings.host}:{settings.port}"
-    credentials = tls_credentials(settings)
-    try:
-        if credentials is None:
-            return server.add_insecure_port(address)
-        return server.add_secure_port(address, credentials)
-    except RuntimeError:
-        raise StartError(
-            f"cannot listen on {address}: the port is in use or the address is not ours"
-        ) from None

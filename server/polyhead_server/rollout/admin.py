@@ -9,9 +9,9 @@ from grpc_reflection.v1alpha import reflection
 
 from polyhead.admin.v1 import admin_service_pb2 as pb
 from polyhead_server.calls import Calls, Method
-from polyhead_server.errors import InvalidRequestError, StartError, Violation
+from polyhead_server.errors import InvalidRequestError, Violation
 from polyhead_server.security.access import token_access
-from polyhead_server.security.tls import tls_credentials
+from polyhead_server.security.tls import bind
 from polyhead_server.unary import unary
 
 if TYPE_CHECKING:
@@ -89,11 +89,9 @@ class AdminPort:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
         self._access = token_access(settings.admin_token_file)
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        host = settings.admin_host
-        self.address = f"{host}:{self._bind(f'{host}:{settings.admin_port}')}"
+        self.address = bind(self._server, settings.admin_host, settings.admin_port, settings)
 
     async def open(self, rollout: Rollout, metrics: Metrics) -> None:
         """Begin to answer."""
@@ -105,17 +103,6 @@ class AdminPort:
     async def close(self) -> None:
         """Answer no more; calls under way have a moment to end."""
         await self._server.stop(_LAST_WORDS_SECONDS)
-
-    def _bind(self, address: str) -> int:
-        credentials = tls_credentials(self._settings)
-        try:
-            if credentials is None:
-                return self._server.add_insecure_port(address)
-            return self._server.add_secure_port(address, credentials)
-        except RuntimeError:
-            raise StartError(
-                f"cannot listen on {address}: the port is in use or the address is not ours"
-            ) from None
 
 
 def open_admin_port(settings: Settings) -> AdminPort | None:

@@ -37,7 +37,33 @@ def tls_files(settings: Settings) -> Files | None:
     return Files(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
 
 
-def tls_credentials(settings: Settings) -> grpc.ServerCredentials | None:
+def bind(server: grpc.aio.Server, host: str, port: int, settings: Settings) -> str:
+    """Bind a server of gRPC, with TLS where settings ask for it; the address that it has.
+
+    Args:
+        server: the server.
+        host: address to listen on.
+        port: port to listen on; 0 for any free one.
+        settings: name the files for TLS.
+
+    Raises:
+        StartError: the address cannot be had, or the files cannot be used.
+    """
+    wanted = f"{host}:{port}"
+    credentials = _credentials(settings)
+    try:
+        if credentials is None:
+            bound = server.add_insecure_port(wanted)
+        else:
+            bound = server.add_secure_port(wanted, credentials)
+    except RuntimeError:
+        raise StartError(
+            f"cannot listen on {wanted}: the port is in use or the address is not ours"
+        ) from None
+    return f"{host}:{bound}"
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
     """Credentials for gRPC, which follow their files; None where TLS is not asked for.
 
     Raises:
