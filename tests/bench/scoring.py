@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
 import time
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from polyhead_server.score.fragments import find_files
 from polyhead_server.score.order import Fields, Order
 from polyhead_server.score.run import identity_and_tasks, run
 from polyhead_server.settings import DEFAULT_BUNDLE
+from tests.bench.rounds import over, take_turns
 from tests.bench.texts import news
 
 if TYPE_CHECKING:
@@ -67,25 +67,20 @@ def main() -> None:
         f"one process, {cpus} threads": partial(score_alone, threads=cpus),
         "Ray, 1 thread an actor": partial(score_on_cluster, pool=Pool(given.address, given.actors)),
     }
-    rounds = [one_round(given, ways, number) for number in range(given.rounds)]
+    arms = {name: partial(measured, given, way) for name, way in ways.items()}
+    samples = take_turns("scoring", arms, given.rounds, warm=False)
     first = next(iter(ways))
     print("| way | rows/s | tokens/s | over the first | start, s |\n|---|---|---|---|---|")
     for name in ways:
-        rows, tokens, start = (statistics.median(r[name][n] for r in rounds) for n in range(3))
-        ratio = statistics.median(r[name][0] / r[first][0] for r in rounds)
+        samples.derive(f"{name}/ratio", over, f"{name}/rows", f"{first}/rows")
+        rows, tokens, ratio, start = (
+            samples[f"{name}/{figure}"].median for figure in ("rows", "tokens", "ratio", "start")
+        )
         print(f"| {name} | {rows:,.0f} | {tokens:,.0f} | {ratio:.2f} | {start:.1f} |")
 
 
-def one_round(
-    given: argparse.Namespace, ways: dict[str, Callable], number: int
-) -> dict[str, tuple[float, float, float]]:
-    """Rows and tokens in a second, and seconds to start, by way; every other round backwards."""
-    names = list(ways) if number % 2 == 0 else list(reversed(ways))
-    return {name: measured(given, ways[name]) for name in names}
-
-
-def measured(given: argparse.Namespace, way: Callable) -> tuple[float, float, float]:
-    """One way once."""
+def measured(given: argparse.Namespace, way: Callable) -> dict[str, float]:
+    """One way once: rows and tokens in a second, and seconds to start."""
     with tempfile.TemporaryDirectory() as folder:
         lines = [json.dumps({"text": text}) for text in given.texts]
         source, output = Path(folder, "in.jsonl"), Path(folder, "out")
@@ -95,7 +90,11 @@ def measured(given: argparse.Namespace, way: Callable) -> tuple[float, float, fl
         clock, start = Clock(), time.monotonic()
         run(order, find_files([source], output), given.fragment_rows, way, clock.take)
     seconds = clock.end - clock.begin
-    return clock.rows / seconds, clock.tokens / seconds, clock.begin - start
+    return {
+        "rows": clock.rows / seconds,
+        "tokens": clock.tokens / seconds,
+        "start": clock.begin - start,
+    }
 
 
 if __name__ == "__main__":

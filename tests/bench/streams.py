@@ -9,26 +9,17 @@ from __future__ import annotations
 import argparse
 import threading
 import time
-from collections import defaultdict
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 from polyhead_server.cpus import usable_cpus
 from polyhead_server.engine import EngineOptions
 from polyhead_server.model import Model
 from polyhead_server.settings import DEFAULT_BUNDLE
 from tests.bench.memory import batch_of
+from tests.bench.rounds import take_turns
 
 LENGTHS = (64, 128, 256)
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """What a stretch gave."""
-
-    tokens_per_second: float
-    cpu_per_million: float
 
 
 def main() -> None:
@@ -40,17 +31,19 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.3, help="of each stretch")
     options = parser.parse_args()
     models = {count: _model(options, count) for count in (1, options.threads)}
-    found: dict[tuple[int, int], list[Speed]] = defaultdict(list)
-    for _ in range(options.rounds):
-        for length in LENGTHS:
-            for count, model in models.items():
-                found[length, count].append(stretch(model, length, options.seconds))
-    for (length, count), speeds in found.items():
+    cases = [(length, count) for length in LENGTHS for count in models]
+    arms = {
+        f"{length}/{count}": partial(stretch, models[count], length, options.seconds)
+        for length, count in cases
+    }
+    samples = take_turns("streams", arms, options.rounds, warm=False)
+    for length, count in cases:
+        facts = models[count].engine.facts
         print(
-            f"batches of {length:>3} tokens, {models[count].engine.facts.streams} streams, "
-            f"{models[count].engine.facts.threads} threads: "
-            f"{median(s.tokens_per_second for s in speeds):>8,.0f} tokens/s, "
-            f"{median(s.cpu_per_million for s in speeds):>6.2f} CPU seconds a million tokens"
+            f"batches of {length:>3} tokens, {facts.streams} streams, {facts.threads} threads: "
+            f"{samples[f'{length}/{count}/tokens_per_second'].median:>8,.0f} tokens/s, "
+            f"{samples[f'{length}/{count}/cpu_per_million'].median:>6.2f} "
+            "CPU seconds a million tokens"
         )
 
 
@@ -63,7 +56,7 @@ def _model(options: argparse.Namespace, streams: int) -> Model:
     return model
 
 
-def stretch(model: Model, length: int, seconds: float) -> Speed:
+def stretch(model: Model, length: int, seconds: float) -> dict[str, float]:
     """As many callers as there are streams, each with one batch behind the other."""
     batch = batch_of(length)
     counts: list[int] = []
@@ -83,7 +76,10 @@ def stretch(model: Model, length: int, seconds: float) -> Speed:
         thread.join()
     tokens = sum(counts) * length
     spent = time.process_time() - cpu
-    return Speed(tokens / (time.perf_counter() - begun), 1e6 * spent / tokens)
+    return {
+        "tokens_per_second": tokens / (time.perf_counter() - begun),
+        "cpu_per_million": 1e6 * spent / tokens,
+    }
 
 
 if __name__ == "__main__":
