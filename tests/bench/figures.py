@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from tests.bench.bench import EQUAL, LENGTHS, MIX
@@ -76,17 +77,9 @@ def _show_latency(samples: Samples) -> None:
 def _show_curves(samples: Samples) -> None:
     rows = []
     for curve, points in curves(samples).items():
-        for x in points:
-            step = next(
-                (
-                    n
-                    for n in samples.names()
-                    if n.startswith(f"step/{curve}/") and n.endswith(f"-{x}")
-                ),
-                "",
-            )
+        for before, x in itertools.pairwise(("", *points)):
             rate = _cell(samples, f"{curve}/{x}/texts_per_second", "{:,.0f}")
-            rows.append((curve, str(x), rate, _spread(samples, step)))
+            rows.append((curve, str(x), rate, _spread(samples, f"step/{curve}/{before}-{x}")))
     _table("Doubling", ("what", "number", "texts/s", "over the one before"), rows)
 
 
