@@ -15,7 +15,17 @@ from dataclasses import dataclass
 
 from tests.bench.hpack import OK, post_block, status_of
 
-__all__ = ["OK", "Connection", "Reply", "Request", "grpc_headers", "json_headers", "message"]
+__all__ = [
+    "OK",
+    "PREFACE",
+    "Connection",
+    "Reply",
+    "Request",
+    "frame",
+    "grpc_headers",
+    "json_headers",
+    "message",
+]
 
 BROKEN = "broken"
 """Status of a call that ended without one."""

@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING
 import grpc
 
 from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
-from tests.bench.wire import grpc_headers, message
+from tests.bench.wire import PREFACE, frame, grpc_headers, message
 from tests.chaos.frames import (
     DATA,
     END_HEADERS,
     HEADERS,
     PATH,
-    PREFACE,
     call,
     close_all,
     connect,
-    frame,
     reset,
     settings,
 )

@@ -7,23 +7,16 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from tests.bench.wire import grpc_headers, message
+from tests.bench.wire import frame, grpc_headers, message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RESET, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONTINUATION = range(10)
 END_STREAM, END_HEADERS = 1, 4
 _INITIAL_WINDOW = 4
 PATH = "/polyhead.v1.AnnotationService/Annotate"
 _CANCEL = struct.pack("!I", 8)
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    """One frame."""
-    size = len(payload)
-    return struct.pack("!BHBBI", size >> 16 & 0xFF, size & 0xFFFF, kind, flags, stream) + payload
 
 
 def settings(window: int | None = None) -> bytes:
@@ -32,9 +25,9 @@ def settings(window: int | None = None) -> bytes:
     return frame(SETTINGS, 0, 0, pairs)
 
 
-def call(address: str, stream: int, body: bytes, path: str = PATH) -> bytes:
+def call(address: str, stream: int, body: bytes) -> bytes:
     """The frames of a whole call of one small message."""
-    block = grpc_headers(path, address)
+    block = grpc_headers(PATH, address)
     return frame(HEADERS, END_HEADERS, stream, block) + frame(
         DATA, END_STREAM, stream, message(body)
     )

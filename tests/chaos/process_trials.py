@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import polyhead
 from polyhead_server.bundle import MANIFEST
 from tests.bench.processes import cpu_seconds
-from tests.chaos.frames import PREFACE, close_all, connect, settings
+from tests.bench.wire import PREFACE
+from tests.chaos.frames import close_all, connect, settings
 from tests.chaos.server import Server, seconds_until
 from tests.chaos.trial import Result, Trial
 

@@ -6,17 +6,16 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from tests.bench.wire import PREFACE, frame
 from tests.chaos.frames import (
     CONTINUATION,
     END_HEADERS,
     GOAWAY,
     PING,
-    PREFACE,
     PRIORITY,
     PUSH,
     WINDOW,
     call,
-    frame,
     reset,
     settings,
 )
