@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 Hidden = NDArray[np.float32]
 
 Precision = Literal["auto", "bf16", "f32"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 INPUTS = ("input_ids", "position_ids", "segment_ids", "shape_ids")
-"""Names of the graph's inputs, in the order of the arrays of ``Packed``."""
+"""Names of the graph's inputs, in the order of ``Packed.columns``."""
 
 
 @dataclass(frozen=True, slots=True)

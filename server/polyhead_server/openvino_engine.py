@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from polyhead_server.engine import Hidden
 
 _TRIAL_TOKENS = 16
-_HINTS = {"bf16": "bf16", "f32": "f32"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +47,8 @@ def choose_arithmetic(options: EngineOptions, cpu: CpuFeatures, *, exact: bool) 
     if options.precision == "bf16" and not cpu.bf16:
         raise StartError(f"{cpu.name} has no bf16 instructions: take precision f32 or auto")
     able = cpu.bf16 and not exact
-    wanted = options.precision
-    floats: Literal["bf16", "f32"] = (
-        "bf16" if wanted == "bf16" or (wanted == "auto" and able) else "f32"
-    )
-    return Arithmetic(int8=cpu.int8 and not exact, floats=floats)
+    bf16 = options.precision == "bf16" or (options.precision == "auto" and able)
+    return Arithmetic(int8=cpu.int8 and not exact, floats="bf16" if bf16 else "f32")
 
 
 class OpenVinoEngine:
@@ -160,8 +156,7 @@ def open_engine(bundle: Bundle, options: EngineOptions) -> OpenVinoEngine:
 
 
 def _run(request: Any, inputs: list[Any], batch: Packed) -> Hidden:
-    values = (batch.ids, batch.positions, batch.segments, batch.shapes)
-    request.infer(dict(zip(inputs, values, strict=True)), share_inputs=True)
+    request.infer(dict(zip(inputs, batch.columns, strict=True)), share_inputs=True)
     return cast("Hidden", request.get_output_tensor(0).data)
 
 
@@ -178,7 +173,7 @@ def _properties(options: EngineOptions, arithmetic: Arithmetic) -> dict[str, str
     cache = {"CACHE_DIR": str(options.compile_cache)} if options.compile_cache else {}
     return {
         **cache,
-        "INFERENCE_PRECISION_HINT": _HINTS[arithmetic.floats],
+        "INFERENCE_PRECISION_HINT": arithmetic.floats,
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": options.streams,
         "INFERENCE_NUM_THREADS": options.threads,

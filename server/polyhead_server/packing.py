@@ -44,6 +44,11 @@ class Packed:
     used: int
     """Rows that hold tokens of windows; the rest fill the batch up."""
 
+    @property
+    def columns(self) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+        """The arrays, in the order of the encoder's inputs."""
+        return self.ids, self.positions, self.segments, self.shapes
+
 
 def ladder_length(tokens: int) -> int:
     """Length of the batch that holds so many tokens."""

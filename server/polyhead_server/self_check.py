@@ -13,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from polyhead_server.engine import INPUTS
 from polyhead_server.errors import BundleError, NoWordsError, StartError
 from polyhead_server.packing import Packed, pack
 
@@ -114,10 +115,7 @@ def write_reference(file: Path, batch: Packed, vectors: Hidden, error: float) ->
     """
     tolerance = max(_LEAST_TOLERANCE, _EXPORT_MARGIN * error)
     arrays = {
-        "input_ids": batch.ids,
-        "position_ids": batch.positions,
-        "segment_ids": batch.segments,
-        "shape_ids": batch.shapes,
+        **dict(zip(INPUTS, batch.columns, strict=True)),
         "starts": np.array(batch.starts, np.int32),
         "vectors": np.ascontiguousarray(vectors, np.float32),
         "tolerance": np.array([tolerance], np.float32),
@@ -137,8 +135,7 @@ def read_reference(file: Path, width: int) -> Reference:
     """
     try:
         arrays = load_file(file)
-        names = ("input_ids", "position_ids", "segment_ids", "shape_ids")
-        columns = [arrays[name].astype(np.int32) for name in names]
+        columns = [arrays[name].astype(np.int32) for name in INPUTS]
         vectors = arrays["vectors"].astype(np.float32)
         starts = tuple(int(row) for row in arrays["starts"])
         tolerance = float(arrays["tolerance"][0])
@@ -163,8 +160,7 @@ def _reference(model: Model) -> Reference | None:
 
 def _first(batch: Packed, rows: int) -> Packed:
     """The batch's first window as a batch of its own, not filled up."""
-    columns = (batch.ids, batch.positions, batch.segments, batch.shapes)
-    return _packed([np.ascontiguousarray(column[:rows]) for column in columns], (0,), rows)
+    return _packed([np.ascontiguousarray(column[:rows]) for column in batch.columns], (0,), rows)
 
 
 def _packed(columns: Sequence[IntArray], starts: tuple[int, ...], used: int) -> Packed:

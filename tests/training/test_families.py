@@ -129,8 +129,7 @@ def test_the_served_graph_gives_what_torch_gives(family, encoder_of):
 
 def graph_run(compiled, batch):
     """What a graph gives for a packed batch."""
-    values = (batch.ids, batch.positions, batch.segments, batch.shapes)
-    return compiled(dict(zip(INPUTS, values, strict=True)))[0].copy()
+    return compiled(dict(zip(INPUTS, batch.columns, strict=True)))[0].copy()
 
 
 def test_tokens_of_gpt2_see_those_before_them_only(encoder_of):

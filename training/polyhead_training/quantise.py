@@ -75,6 +75,4 @@ def quantise(
 
 
 def _inputs(batch: Sequence[Window], position_offset: int) -> dict[str, Any]:
-    packed = pack(batch, position_offset)
-    values = (packed.ids, packed.positions, packed.segments, packed.shapes)
-    return dict(zip(INPUTS, values, strict=True))
+    return dict(zip(INPUTS, pack(batch, position_offset).columns, strict=True))

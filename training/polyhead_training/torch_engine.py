@@ -92,9 +92,8 @@ class TorchEngine:
 
     @torch.inference_mode()
     def _encode(self, batch: Packed, *, bf16: bool) -> Hidden:
-        arrays = (batch.ids, batch.positions, batch.segments, batch.shapes)
         with self._free, torch.autocast(self._device.type, torch.bfloat16, enabled=bf16):
-            tensors = [torch.from_numpy(array).to(self._device) for array in arrays]
+            tensors = [torch.from_numpy(array).to(self._device) for array in batch.columns]
             hidden = self._packed(*tensors)
             return cast("Hidden", hidden.float().cpu().numpy())
 
