@@ -13,9 +13,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Gauge
 
 from polyhead_server.heads import ClassificationOutput, SpansOutput, TaggingOutput
+from polyhead_server.quick_metrics import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from polyhead_server.encoding import Document
     from polyhead_server.heads import HeadOutput
+    from polyhead_server.quick_metrics import Count
 
     Outputs = Mapping[str, HeadOutput]
 
@@ -68,8 +70,8 @@ class CacheMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str) -> Counter:
-            return Counter(name, text, registry=registry)
+        def counter(name: str, text: str) -> Count:
+            return Counts(name, text, (), registry).labels()
 
         self.hits = counter("polyhead_cache_hits_total", "Documents answered from the cache.")
         self.misses = counter("polyhead_cache_misses_total", "Documents not in the cache.")
@@ -100,6 +102,8 @@ class Cache:
         self._metrics = metrics
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         self._bytes = 0
+        metrics.entries.set_function(lambda: len(self._entries))
+        metrics.bytes.set_function(lambda: self._bytes)
 
     @property
     def size(self) -> int:
@@ -132,7 +136,6 @@ class Cache:
             self._entries[key] = _Entry(kept, size)
             self._bytes += size
             self._shrink()
-        self._tell()
         return own
 
     def _shrink(self) -> None:
@@ -143,10 +146,6 @@ class Cache:
     def _forget(self, key: bytes) -> None:
         entry = self._entries.pop(key, None)
         self._bytes -= 0 if entry is None else entry.size
-
-    def _tell(self) -> None:
-        self._metrics.entries.set(len(self._entries))
-        self._metrics.bytes.set(self._bytes)
 
 
 def _own(output: HeadOutput) -> HeadOutput:

@@ -42,7 +42,7 @@ def cache(most=MANY):
 
 
 def evictions(kept):
-    return kept._metrics.evictions._value.get()
+    return kept._metrics.evictions.value
 
 
 def same(one, other):

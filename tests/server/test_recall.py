@@ -69,9 +69,7 @@ class Setting:
 
     def counts(self):
         metrics = self.metrics
-        return tuple(
-            int(counter._value.get()) for counter in (metrics.hits, metrics.misses, metrics.shared)
-        )
+        return tuple(counter.value for counter in (metrics.hits, metrics.misses, metrics.shared))
 
 
 async def settle():
