@@ -63,13 +63,18 @@ class Spread:
 
     def buckets(self) -> list[Bucket]:
         """Bound, amounts up to it, and where there is one the last exemplar, for each bucket."""
-        names = (*map(str, self._bounds), "+Inf")
-        pairs = list(zip(names, accumulate(self.counts), strict=True))
+        pairs = cumulated(self._bounds, self.counts)
         exemplars = map(self._exemplars.get, range(len(pairs)))
         return [
             (*pair, exemplar) if exemplar else pair
             for pair, exemplar in zip(pairs, exemplars, strict=True)
         ]
+
+
+def cumulated(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
+    """Bound, and amounts up to it, for each bucket; there is one more of them than bounds."""
+    names = (*map(str, bounds), "+Inf")
+    return list(zip(names, accumulate(counts), strict=True))
 
 
 class _Family(Collector, Generic[Child]):

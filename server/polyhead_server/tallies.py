@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
 from polyhead_server.heads import ClassificationOutput, SpansOutput, TaggingOutput
+from polyhead_server.quick_metrics import cumulated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -155,11 +155,8 @@ def _families(tallies: Sequence[Tally]) -> tuple[Metric, ...]:
         for label, count in _by_label(same).items():
             labels.add_metric((task, label), count)
         buckets = sum((tally.buckets for tally in same), np.zeros(len(SCORES) + 1, np.int64))
-        counts = accumulate(buckets.tolist())
-        bounds = (*map(str, SCORES), "+Inf")
-        scores.add_metric(
-            (task,), list(zip(bounds, counts, strict=True)), sum(tally.sum for tally in same)
-        )
+        total = sum(tally.sum for tally in same)
+        scores.add_metric((task,), cumulated(SCORES, buckets.tolist()), total)
     return documents, labels, scores
 
 
@@ -176,10 +173,10 @@ def _found(outputs: Sequence[HeadOutput]) -> tuple[NDArray[np.intp], NDArray[np.
     """Indices of the labels in some results, and their probabilities: [N] and [N]."""
     indices: list[int] = []
     scores: list[float] = []
-    tags = [output.tags for output in outputs if isinstance(output, TaggingOutput)]
-    if tags:
-        tops = [output.scores for output in outputs if isinstance(output, TaggingOutput)]
-        return np.concatenate(tags), np.concatenate(tops)
+    tagged = [output for output in outputs if isinstance(output, TaggingOutput)]
+    if tagged:
+        tags = np.concatenate([output.tags for output in tagged])
+        return tags, np.concatenate([output.scores for output in tagged])
     for output in outputs:
         if isinstance(output, ClassificationOutput):
             indices.append(output.index)
