@@ -6,18 +6,16 @@ import asyncio
 import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic
 
 import structlog
+
+from polyhead_server.schedule import Item, Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from polyhead_server.schedule import Costed
     from polyhead_server.worker import Encode, Ran
-
-ItemT = TypeVar("ItemT", bound="Costed")
-OutputT = TypeVar("OutputT")
 
 _log = structlog.get_logger(__name__)
 
@@ -27,7 +25,7 @@ _LOOKS = 4
 """Looks in the time that a run may last, at least."""
 
 
-class Runs(Generic[ItemT, OutputT]):
+class Runs(Generic[Item, Output]):
     """Since when each run of an engine has been going on. Thread-safe."""
 
     def __init__(self) -> None:
@@ -35,10 +33,10 @@ class Runs(Generic[ItemT, OutputT]):
         self.begun = 0
         """Runs so far; threads may miscount each other, but it never stands still."""
 
-    def around(self, encode: Encode[ItemT, OutputT]) -> Encode[ItemT, OutputT]:
+    def around(self, encode: Encode[Item, Output]) -> Encode[Item, Output]:
         """The same, watched: from the call to the end of what it gave, which is called next."""
 
-        def watched(items: list[ItemT]) -> Callable[[], Ran[OutputT]]:
+        def watched(items: list[Item]) -> Callable[[], Ran[Output]]:
             self.begun += 1
             thread = threading.get_ident()
             self._since[thread] = time.monotonic()
@@ -60,7 +58,7 @@ class Runs(Generic[ItemT, OutputT]):
         """Seconds that the oldest run has been going on, at a monotonic time; 0 without one."""
         return now - min(tuple(self._since.values()), default=now)
 
-    def _finish(self, thread: int, finish: Callable[[], Ran[OutputT]]) -> Ran[OutputT]:
+    def _finish(self, thread: int, finish: Callable[[], Ran[Output]]) -> Ran[Output]:
         try:
             return finish()
         finally:
@@ -82,7 +80,7 @@ class Liveness:
 
     def __init__(
         self,
-        runs: Runs[ItemT, OutputT],
+        runs: Runs[Item, Output],
         waiting: Callable[[], int],
         limit: float,
         changed: Callable[[], None] = lambda: None,
