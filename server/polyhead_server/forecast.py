@@ -53,7 +53,7 @@ class Forecast:
     Args:
         waiting: the queue.
         cost: what runs of the engine cost.
-        bounds: how the engine is shared out.
+        bounds: how much is taken, and in what batches.
     """
 
     def __init__(self, waiting: Waiting[Any, Any], cost: RunCost, bounds: Bounds) -> None:
@@ -86,9 +86,10 @@ class Forecast:
             self._calls = True
             self._late |= seconds > self._overrun * call.expected
 
-    def wait_seconds(self, priority: Priority = Priority.INTERACTIVE) -> float:
-        """Expected wait of a call that comes now and has no deadline."""
-        return self._seconds(priority, self._waiting.lane(priority).tokens)
+    def wait_seconds(self) -> float:
+        """Expected wait of an interactive call that comes now and has no deadline."""
+        interactive = Priority.INTERACTIVE
+        return self._seconds(interactive, self._waiting.lane(interactive).tokens)
 
     def expect(self, tokens: int, priority: Priority, deadline: float) -> tuple[float, float]:
         """How long a call that comes now takes, and by how much it would miss its deadline.
@@ -150,11 +151,7 @@ class Forecast:
         own = self._cost.backlog_seconds(tokens, batch) / engines
         beside = self._waiting.tokens_beside(priority)
         other = self._cost.backlog_seconds(beside, batch) / engines
-        return self._running_seconds() + min(own + other, own / self._share(priority))
-
-    def _share(self, priority: Priority) -> float:
-        bulk = self._bounds.bulk_share
-        return bulk if priority is Priority.BULK else 1.0 - bulk
+        return self._running_seconds() + min(own + other, own / self._waiting.share(priority))
 
     def _running_seconds(self) -> float:
         tokens = self._waiting.cut_tokens

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from polyhead_server.schedule import Call, Entry
 
+    Place = tuple[float, int, Entry[Item, Output]]
+    """An entry's deadline, its number among all that came, and the entry."""
+
 LOOK_AHEAD = 64
 """Entries passed over in one cut, at most, for one that still fits: bounds its work."""
 
@@ -40,7 +43,7 @@ class Lane(Generic[Item, Output]):
         """Number of the living entries."""
         self._age_limit = age_limit
         self._numbers = itertools.count()
-        self._by_deadline: list[tuple[float, int, Entry[Item, Output]]] = []
+        self._by_deadline: list[Place[Item, Output]] = []
         self._by_age: deque[Entry[Item, Output]] = deque()
         self._slots: dict[float, int] = {}
 
@@ -96,6 +99,12 @@ class Lane(Generic[Item, Output]):
         call.waiting_items -= 1
         self._count(call, -entry.tokens, -1)
 
+    def settle(self, passed: Sequence[Place[Item, Output]]) -> None:
+        """Put back what a turn has passed over."""
+        for place in passed:
+            heapq.heappush(self._by_deadline, place)
+        self._compact()
+
     def _count(self, call: Call[Output], tokens: int, items: int) -> None:
         self.tokens += tokens
         self.items += items
@@ -115,12 +124,6 @@ class Lane(Generic[Item, Output]):
         if len(self._by_age) > most:
             self._by_age = deque(entry for entry in self._by_age if not _left(entry))
 
-    def settle(self, passed: Sequence[tuple[float, int, Entry[Item, Output]]]) -> None:
-        """Put back what a turn has passed over."""
-        for place in passed:
-            heapq.heappush(self._by_deadline, place)
-        self._compact()
-
 
 class Turn(Generic[Item, Output]):
     """One cut's look at a lane. Room only shrinks in a cut, so what was passed over stays so.
@@ -134,7 +137,7 @@ class Turn(Generic[Item, Output]):
     def __init__(
         self,
         lane: Lane[Item, Output],
-        heap: list[tuple[float, int, Entry[Item, Output]]],
+        heap: list[Place[Item, Output]],
         now: float,
         done_by: float,
     ) -> None:
@@ -142,8 +145,8 @@ class Turn(Generic[Item, Output]):
         self._heap = heap
         self._now = now
         self._done_by = done_by
-        self._passed: list[tuple[float, int, Entry[Item, Output]]] = []
-        self._hopeless: list[tuple[float, int, Entry[Item, Output]]] = []
+        self._passed: list[Place[Item, Output]] = []
+        self._hopeless: list[Place[Item, Output]] = []
         self._over = False
 
     def pick(self, room: int, *, first: bool) -> Entry[Item, Output] | None:

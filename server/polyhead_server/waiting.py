@@ -60,6 +60,10 @@ class Waiting(Generic[Item, Output]):
         """A lane, to be asked for its counts."""
         return self._lanes.lanes[priority]
 
+    def share(self, priority: Priority) -> float:
+        """Part of the engine that a lane has at least, while it waits."""
+        return self._lanes.shares[priority]
+
     def tokens_beside(self, priority: Priority) -> int:
         """Tokens of the living items in the other lane."""
         return self._lanes.tokens - self._lanes.lanes[priority].tokens
