@@ -20,6 +20,8 @@ _RUNS_A_FIT = 8
 _MOST_SURPRISE = 8.0
 """A run counts as this many times longer or shorter than expected, at most: it may be a hiccup."""
 _LEAST_SECONDS = 1e-7
+_LONGEST_SECONDS = 1e6
+"""A run that is said to have taken longer says nothing: forecasts made of it could overflow."""
 _SUPPORTS = [s for size in (3, 2, 1) for s in itertools.combinations(range(3), size)]
 
 Coefficients = tuple[float, float, float]
@@ -46,15 +48,9 @@ class RunCost:
         """Whether enough runs were seen to refuse anybody for what they say."""
         return self._runs >= _TRUSTED_RUNS
 
-    @property
-    def coefficients(self) -> Coefficients:
-        """A in seconds, b in seconds a token, c in seconds a squared token."""
-        a, b, c = self._fit
-        return a, b / _UNIT, c / _UNIT**2
-
     def learn(self, tokens: int, seconds: float) -> None:
         """Take one run into account, of so many tokens including those that filled it up."""
-        if tokens <= 0 or not 0 < seconds < math.inf:
+        if tokens <= 0 or not 0 < seconds <= _LONGEST_SECONDS:
             return
         if self.trusted:
             expected = self.seconds(tokens)
