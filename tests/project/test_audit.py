@@ -26,7 +26,7 @@ UNKNOWN = {"name": "unknown", "skip_reason": "Dependency not found"}
 def test_no_answer(text, capsys):
     """Where nothing was looked up, that is said and is no failure."""
     assert read_report(text) is None
-    assert conclude([]) == 0
+    assert conclude(None) == 0
     said = "not audited: no vulnerability service can be reached from here\n"
     assert capsys.readouterr().out == said
 
@@ -34,7 +34,7 @@ def test_no_answer(text, capsys):
 def test_no_vulnerabilities(capsys):
     """Packages that the service does not know are named."""
     report = read_report(answer(GOOD, UNKNOWN))
-    assert conclude([report]) == 0
+    assert conclude(report) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         "unknown to the service: unknown",
@@ -45,7 +45,7 @@ def test_no_vulnerabilities(capsys):
 def test_vulnerabilities(capsys):
     """Each is a line, and the whole a failure."""
     report = read_report(answer(GOOD, BAD))
-    assert conclude([report]) == 1
+    assert conclude(report) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "bad 2: PYSEC-1, fixed in 3"
     assert lines[-1] == "2 packages audited, 1 known vulnerabilities"

@@ -52,12 +52,11 @@ def read_report(text: str) -> Report | None:
     return Report(len(items) - len(skipped), skipped, faults)
 
 
-def conclude(reports: list[Report]) -> int:
+def conclude(report: Report | None) -> int:
     """Say what was found, on standard output; the exit status."""
-    if not reports:
+    if report is None:
         _say("not audited: no vulnerability service can be reached from here")
         return 0
-    report = reports[0]
     for fault in report.faults:
         _say(fault)
     if report.skipped:
@@ -69,12 +68,8 @@ def conclude(reports: list[Report]) -> int:
 def main(arguments: list[str]) -> int:
     """Ask one service after another until one answers."""
     constraints = Path(arguments[0]) if arguments else _CONSTRAINTS
-    reports = []
-    for service in _SERVICES:
-        if report := read_report(_ask(service, constraints)):
-            reports.append(report)
-            break
-    return conclude(reports)
+    answers = (read_report(_ask(service, constraints)) for service in _SERVICES)
+    return conclude(next(filter(None, answers), None))
 
 
 def _ask(service: str, constraints: Path) -> str:
