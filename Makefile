@@ -12,7 +12,8 @@ PEERS := pipelines litserve mlserver ray
 TYPESCRIPT := clients/typescript
 WITH_NODE := PATH="$(CURDIR)/$(NODE_VENV)/bin:$(CURDIR)/$(DEV_VENV)/bin:$$PATH"
 PROJECTS := clients/python/pyproject.toml server/pyproject.toml training/pyproject.toml
-PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
+PIP_QUIET := --quiet --disable-pip-version-check
+PIP_FLAGS := $(PIP_QUIET) --constraint constraints.txt
 DEV_TOOLS := axe-playwright-python bandit buf-bin grpcio-tools grpcio-status hypothesis import-linter mypy \
   mypy-protobuf pip-audit playwright pytest pytest-asyncio ruff schemathesis types-grpcio types-protobuf
 DEPLOY_TOOLS := cloudcoil.models.keda cloudcoil.models.prometheus_operator compose-spec \
@@ -63,6 +64,7 @@ image-check: ## Build the images with buildah over a fresh Debian, and run them 
 	@tools/check_image.sh
 
 chart-schema: install-dev ## Make the Helm chart's schema anew, after a change to settings or values
+	@mkdir -p build
 	$(DEV_VENV)/bin/python -m tools.chart_schema > build/values.schema.json
 	@mv build/values.schema.json deploy/helm/polyhead/values.schema.json
 
@@ -94,7 +96,7 @@ build/peers/%/.installed: tests/bench/peers/%.txt
 	@echo "installing the peer $* into build/peers/$* ..."
 	@mkdir -p build/peers
 	@tools/venv.sh build/peers/$*
-	@build/peers/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@build/peers/$*/bin/python -m pip install $(PIP_QUIET) -r $<
 	@touch $@
 
 soak: install-dev ## Load a server for 10 minutes with callers that give up: nothing may grow (flags: ARGS="--minutes 60")
@@ -163,8 +165,7 @@ tritonclient: $(TRITON_VENV)/.installed ## Install the public Triton client, whi
 $(TRITON_VENV)/.installed: tests/server/tritonclient-constraints.txt
 	@echo "installing tritonclient into $(TRITON_VENV) ..."
 	@tools/venv.sh $(TRITON_VENV)
-	@$(TRITON_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint tests/server/tritonclient-constraints.txt 'tritonclient[grpc,http]'
+	@$(TRITON_VENV)/bin/python -m pip install $(PIP_QUIET) --constraint $< 'tritonclient[grpc,http]'
 	@touch $@
 
 sdk-packages: ## Install Debian's Chromium and protoc plugins, where missing

@@ -9,14 +9,13 @@ tools/debian_packages.sh buildah debootstrap
 buildah() { command buildah --storage-driver vfs "$@"; } # works inside containers, too
 base=${BASE:-localhost/polyhead-check-base}
 work=$(mktemp -d)
-containers=()
+containers=() processes=()
 finish() {
   [ ${#processes[@]} -eq 0 ] || kill -KILL "${processes[@]}" 2>/dev/null || true
   for container in "${containers[@]}"; do buildah rm "$container" >/dev/null || true; done
   rm -rf "$work"
 }
 trap finish EXIT
-processes=()
 
 make_base() {
   echo "making a Debian to build over ..."

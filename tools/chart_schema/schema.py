@@ -1,4 +1,4 @@
-"""Makes the Helm chart's values.schema.json: the shape of values.yaml, nothing else allowed.
+"""The shape of values.yaml, nothing else allowed.
 
 Settings of server and gateway come from their own code, so that the chart knows each of them and no
 other.
@@ -86,7 +86,7 @@ def chart_schema(values: dict[str, Any]) -> Schema:
     schema["properties"]["global"] = _ANY_OBJECT  # Helm's own
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "Values of the chart polyhead; made by tools/chart_schema.py",
+        "title": "Values of the chart polyhead; made by tools/chart_schema",
         **schema,
         "allOf": _conditions(),
     }
