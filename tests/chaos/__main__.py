@@ -37,10 +37,10 @@ def main() -> None:
             result = run(options.bundle, Path(folder), size)
         results.append(result)
         found = "; ".join(result.problems) or "passed"
-        print(f"{name}: {found} ({time.monotonic() - start:.0f} s)", flush=True)  # noqa: T201
-    print(f"\n{table(results)}")  # noqa: T201
+        print(f"{name}: {found} ({time.monotonic() - start:.0f} s)", flush=True)
+    print(f"\n{table(results)}")
     for name in left_out:
-        print(f"left out, for want of rights or libraries: {name}")  # noqa: T201
+        print(f"left out, for want of rights or libraries: {name}")
     content = {"trials": [result.plain() for result in results], "left_out": left_out}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

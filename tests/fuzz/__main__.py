@@ -29,18 +29,18 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=DEFAULT_BUNDLE)
     parser.add_argument("--out", type=Path, default=Path("build/fuzz.json"))
     options = parser.parse_args()
-    print(f"seed {options.seed}", flush=True)  # noqa: T201
+    print(f"seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         found = campaign.run(options.bundle, Path(folder), options.requests, options.seed)
     told = {name: value for name, value in found.items() if name != "looks"}
-    print(json.dumps(told, indent=1), flush=True)  # noqa: T201
+    print(json.dumps(told, indent=1), flush=True)
     rounds = int(options.requests * _ROUNDS_A_REQUEST)
     found["decoders"] = decoders.try_readers(rounds, random.Random(options.seed), 200)
     if options.atheris_seconds:
         found["atheris"] = decoders.try_with_atheris(options.atheris_seconds, 100, options.seed)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps({"atheris": found.get("atheris", {})}, indent=1))  # noqa: T201
+    print(json.dumps({"atheris": found.get("atheris", {})}, indent=1))
     broken = [told for told in found.get("atheris", {}).values() if "status 0" not in told]
     sys.exit(bool(found["failures"] or broken))
 
