@@ -196,7 +196,7 @@ class Batcher(Generic[Item, Output]):
         """
         self._draining = True
         for call in [call for line in self._patient.values() for call in line]:
-            fail(call, _draining())
+            fail(call, DrainingError())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), limit)
         return self._idle.is_set()
@@ -206,13 +206,13 @@ class Batcher(Generic[Item, Output]):
         self._draining = True
         self._waiting.close()
         for call in tuple(self._calls):
-            fail(call, _draining())
+            fail(call, DrainingError())
         await asyncio.to_thread(self._threads.join, _JOIN_SECONDS)
 
     def _refuse_late(self, deadline: float) -> None:
         if self._draining:
             self._observer.shed("draining")
-            raise _draining()
+            raise DrainingError
         if deadline <= self._loop.time():
             self._observer.expired()
             raise DeadlineExceededError("the deadline passed before the work began")
@@ -292,7 +292,7 @@ class Batcher(Generic[Item, Output]):
         if not call.reply.done():
             self._observer.expired()
             self._forecast.learn_call(call, time.monotonic() - call.entered)
-            fail(call, DeadlineExceededError("the deadline passed"))
+            fail(call, DeadlineExceededError())
 
     def _leave(self, call: Call[Output]) -> None:
         """Forget a call that was answered or given up, and make room of what still waits of it."""
@@ -342,7 +342,3 @@ class Batcher(Generic[Item, Output]):
         self._cost.learn(run.tokens + run.wasted_tokens, seconds)
         self._forecast.learn_batch(run.tokens)
         self._observer.batch(run, len(outcome.entries))
-
-
-def _draining() -> DrainingError:
-    return DrainingError("the server is shutting down")

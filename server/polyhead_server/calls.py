@@ -245,7 +245,7 @@ class Call:
         with self._calls.on_drain(draining.set), contextlib.suppress(TimeoutError):
             if wait:
                 await asyncio.wait_for(draining.wait(), wait)
-                raise DrainingError("the server is shutting down")
+                raise DrainingError
 
     def send_id(self) -> None:
         """Send the request id of a single call, behind its answer.
@@ -391,7 +391,7 @@ def told(error: BaseException) -> RequestError:
     if isinstance(error, RequestError):
         return error
     if isinstance(error, TimeoutError):
-        return DeadlineExceededError("the deadline passed")
+        return DeadlineExceededError()
     _log.error("internal_error", exc_info=error)
     return InternalError()
 

@@ -118,9 +118,15 @@ class HopelessError(QueueFullError):
 class DeadlineExceededError(RequestError):
     """The deadline passed before the answer was there."""
 
+    def __init__(self, text: str = "the deadline passed") -> None:
+        super().__init__(text)
+
 
 class DrainingError(RequestError):
     """The server is shutting down and takes no new work."""
+
+    def __init__(self, text: str = "the server is shutting down") -> None:
+        super().__init__(text)
 
 
 class RolloutError(RequestError):

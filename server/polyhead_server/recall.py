@@ -193,7 +193,7 @@ class Recall:
             raise
         if late:
             self._observer.expired()
-            raise DeadlineExceededError("the deadline passed")
+            raise DeadlineExceededError
         for index, flight in joins.items():
             found[index] = flight.landed.result()
             self._metrics.shared.inc(found[index] is not None)

@@ -66,14 +66,11 @@ class Stream:
             DrainingError: the server is shutting down; what was not answered was not read.
             DeadlineExceededError: the time that any call may take is over; likewise.
         """
-        over = DeadlineExceededError("the deadline passed")
+        over = DeadlineExceededError()
         async with asyncio.TaskGroup() as group:
             self._reader = group.create_task(self._read(group))
             late = on_deadline(self._deadline, lambda: self._stop(over))
-            with (
-                late,
-                calls.on_drain(lambda: self._stop(DrainingError("the server is shutting down"))),
-            ):
+            with late, calls.on_drain(lambda: self._stop(DrainingError())):
                 await asyncio.wait([self._reader])
         if self._end is not None:
             raise self._end

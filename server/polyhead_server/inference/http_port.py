@@ -216,7 +216,7 @@ class HttpPort:
 
     async def _infer(self, request: web.Request, call: Call) -> web.Response:
         if self._calls.draining:
-            raise DrainingError("the server is shutting down")
+            raise DrainingError
         deadline = call.deadline()
         async with asyncio.timeout_at(deadline):
             body = await _body(request)

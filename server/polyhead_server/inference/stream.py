@@ -52,8 +52,8 @@ class InferStream:
             DrainingError: the server is shutting down; what was not answered was not read.
             DeadlineExceededError: the time that any call may take is over; likewise.
         """
-        draining = DrainingError("the server is shutting down")
-        over = DeadlineExceededError("the deadline passed")
+        draining = DrainingError()
+        over = DeadlineExceededError()
         async with asyncio.TaskGroup() as group:
             reader = group.create_task(self._read(group))
             late = on_deadline(self._deadline, lambda: self._stop(reader, over))
