@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -53,10 +54,10 @@ class Warming:
                 break
         return self.left
 
-    def run_rest(self, progress: Callable[[int, int], None] | None = None) -> None:
+    def run_rest(self) -> None:
         """Run what is left from a thread, between the batches of callers."""
         self._rest = threading.Thread(
-            target=self.run, args=(float("inf"), progress), name="polyhead-warming", daemon=True
+            target=self.run, args=(math.inf,), name="polyhead-warming", daemon=True
         )
         self._rest.start()
 

@@ -75,18 +75,21 @@ def test_every_stream_is_warmed(model, noted):
     assert len({thread for _, thread in engine.runs[:2]}) == 2
 
 
-def test_closing_ends_the_warming(model, noted):
+def test_closing_ends_the_warming(model, noted, monkeypatch):
     """What is left then is not run, and the engine is not pulled from under it."""
     engine = noted()
+    infer = engine.infer
     entered, go_on = threading.Event(), threading.Event()
 
-    def told(done, total):
+    def infer_when_let(batch):
         entered.set()
         assert go_on.wait(10)
+        return infer(batch)
 
+    monkeypatch.setattr(engine, "infer", infer_when_let)
     batches = [model.check_batch()] * 1000
     warming = Warming(engine, batches)
-    warming.run_rest(told)
+    warming.run_rest()
     assert entered.wait(10)
     stopping = threading.Thread(target=warming.stop)
     stopping.start()
