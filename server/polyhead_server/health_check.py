@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from polyhead_server.errors import StartError
 from polyhead_server.gateway.settings import host_of, port_of
+from polyhead_server.security.watched import read_bytes
 
 if TYPE_CHECKING:
     from polyhead_server.gateway.settings import GatewaySettings
@@ -40,24 +41,12 @@ class Target:
 
 def server_target(settings: Settings) -> Target:
     """The server that has these settings, on this machine."""
-    return Target(
-        address=_local(settings.host, settings.port),
-        ca=settings.tls_cert,
-        cert=settings.tls_cert if settings.tls_client_ca else None,
-        key=settings.tls_key if settings.tls_client_ca else None,
-        any_name=True,
-    )
+    return _ours(settings.host, settings.port, settings)
 
 
 def gateway_target(settings: GatewaySettings) -> Target:
     """The gateway that has these settings, on this machine."""
-    return Target(
-        address=_local(host_of(settings.listen), port_of(settings.listen)),
-        ca=settings.tls_cert,
-        cert=settings.tls_cert if settings.tls_client_ca else None,
-        key=settings.tls_key if settings.tls_client_ca else None,
-        any_name=True,
-    )
+    return _ours(host_of(settings.listen), port_of(settings.listen), settings)
 
 
 def fault_of(target: Target, service: str, timeout: float) -> str | None:
@@ -86,6 +75,17 @@ def fault_of(target: Target, service: str, timeout: float) -> str | None:
     return f"{target.address}: {health_pb2.HealthCheckResponse.ServingStatus.Name(status)}"
 
 
+def _ours(host: str, port: int, settings: Settings | GatewaySettings) -> Target:
+    """What listens there on this machine with these certificates, which it takes as a client's."""
+    return Target(
+        address=_local(host, port),
+        ca=settings.tls_cert,
+        cert=settings.tls_cert if settings.tls_client_ca else None,
+        key=settings.tls_key if settings.tls_client_ca else None,
+        any_name=True,
+    )
+
+
 def _channel(target: Target, timeout: float) -> grpc.Channel:
     options: list[tuple[str, int | str]] = [("grpc.enable_http_proxy", 0)]
     if target.ca is None:
@@ -96,7 +96,10 @@ def _channel(target: Target, timeout: float) -> grpc.Channel:
     if name is not None:
         options.append(("grpc.ssl_target_name_override", name))
     credentials = grpc.ssl_channel_credentials(
-        *(None if file is None else _read(file) for file in (target.ca, target.key, target.cert))
+        *(
+            None if file is None else read_bytes(file)
+            for file in (target.ca, target.key, target.cert)
+        )
     )
     return grpc.secure_channel(target.address, credentials, options)
 
@@ -147,10 +150,3 @@ def _words(error: OSError | grpc.RpcError) -> str:
     if isinstance(error, grpc.RpcError):
         return f"{error.code().name}: {error.details()}"
     return error.strerror or str(error)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise StartError(f"cannot read {file}: {error.strerror}") from None

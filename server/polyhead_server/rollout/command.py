@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from polyhead_server.errors import PolyheadError, SettingsError
+from polyhead_server.security.watched import read_bytes
 
 if TYPE_CHECKING:
     import argparse
@@ -125,25 +126,19 @@ def _channel(parsed: argparse.Namespace) -> grpc.Channel:
 
     if parsed.ca is None:
         return grpc.insecure_channel(parsed.admin)
-    credentials = grpc.ssl_channel_credentials(_read(parsed.ca).encode())
+    credentials = grpc.ssl_channel_credentials(read_bytes(parsed.ca))
     return grpc.secure_channel(parsed.admin, credentials)
 
 
 def _metadata(parsed: argparse.Namespace) -> tuple[tuple[str, str], ...]:
     if parsed.token_file is None:
         return ()
-    lines = [line.split("#")[0].split() for line in _read(parsed.token_file).splitlines()]
+    text = read_bytes(parsed.token_file).decode("utf-8", "replace")
+    lines = [line.split("#")[0].split() for line in text.splitlines()]
     tokens = [words[-1] for words in lines if words]
     if not tokens:
         raise SettingsError([f"--token-file: {parsed.token_file} holds no token"])
     return (("authorization", f"Bearer {tokens[0]}"),)
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError([f"cannot read {file}: {error.strerror}"]) from None
 
 
 def _show(listed: pb.ListBundlesResponse) -> None:
