@@ -47,8 +47,7 @@ class Worker:
         self._process = process
         self._writer = writer
         self._numbers = itertools.count()
-        self._asked: dict[int, asyncio.Future[None]] = {}
-        self._ordered: dict[int, asyncio.Future[Report | None]] = {}
+        self._asked: dict[int, asyncio.Future[Report | None]] = {}
         self._started = asyncio.Event()
         self._hearing = asyncio.create_task(self._hear(reader))
 
@@ -105,27 +104,14 @@ class Worker:
 
     async def refresh(self, seconds: float) -> None:
         """Let `last` be what its metrics are now, if it answers within this time."""
-        if self.ready is None or self._hearing.done():
-            return
         number = next(self._numbers)
-        answer = self._asked[number] = asyncio.get_running_loop().create_future()
-        self._writer.write(b"%d\n" % number)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(answer, seconds)
-        self._asked.pop(number, None)
+            await asyncio.wait_for(self._ask(number, number), seconds)
 
     async def order(self, order: Order) -> Report | None:
         """Have it carry out an order; None where it ended before it had."""
-        if self.ready is None or self._hearing.done():
-            return None
         number = next(self._numbers)
-        report: asyncio.Future[Report | None] = asyncio.get_running_loop().create_future()
-        self._ordered[number] = report
-        self._writer.write(json.dumps({**order, "number": number}).encode() + b"\n")
-        try:
-            return await report
-        finally:
-            self._ordered.pop(number, None)
+        return await self._ask(number, {**order, "number": number})
 
     def drain(self) -> None:
         """Ask it to finish what is under way, and end."""
@@ -139,6 +125,18 @@ class Worker:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
 
+    async def _ask(self, number: int, said: object) -> Report | None:
+        """Say something that has this number, and wait for the answer."""
+        if self.ready is None or self.gone:
+            return None
+        answer: asyncio.Future[Report | None] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        self._writer.write(json.dumps(said).encode() + b"\n")
+        try:
+            return await answer
+        finally:
+            del self._asked[number]
+
     async def _hear(self, reader: asyncio.StreamReader) -> None:
         try:
             with contextlib.suppress(OSError):
@@ -146,10 +144,8 @@ class Worker:
                     self._take(json.loads(line) if line.endswith(b"\n") else {})
         finally:
             self._started.set()
-            for number in tuple(self._asked):
-                self._answered(number)
-            for report in tuple(self._ordered.values()):
-                _settle(report, None)
+            for number in self._asked:
+                self._answered(number, None)
 
     def _take(self, said: dict[str, Any]) -> None:
         match said:
@@ -160,16 +156,11 @@ class Worker:
                 self.problems = problems
             case {"snapshot": snapshot, "number": number}:
                 self.last = snapshot
-                self._answered(number)
+                self._answered(number, None)
             case {"done": dict(report), "number": number}:
-                _settle(self._ordered.get(number), report)
+                self._answered(number, report)
 
-    def _answered(self, number: int) -> None:
-        answer = self._asked.pop(number, None)
+    def _answered(self, number: int, report: Report | None) -> None:
+        answer = self._asked.get(number)
         if answer is not None and not answer.done():
-            answer.set_result(None)
-
-
-def _settle(report: asyncio.Future[Report | None] | None, value: Report | None) -> None:
-    if report is not None and not report.done():
-        report.set_result(value)
+            answer.set_result(report)
