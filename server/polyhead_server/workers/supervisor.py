@@ -207,7 +207,7 @@ class Supervisor:
     async def _welcome(self, worker: Worker) -> None:
         """Have a worker serve what the others do."""
         try:
-            if not await self._rollout.locked(self._crew.welcome(worker)):
+            if not await self._rollout.alone(self._crew.welcome(worker)):
                 self._rollout.ask(str(self._bundle()))
         except RequestError as error:
             _log.error("worker_differs", worker=worker.index, reason=str(error))
