@@ -51,6 +51,8 @@ class Form:
         return StreamConnection if self.stream else Connection
 
 
+ONE = Form("one", 1, 1, 1)
+"""One call at a time: nothing to wait behind."""
 SINGLE = Form("single", 1, 64, 8)
 EIGHT = Form("batch8", 8, 8, 8)
 BATCH = Form("batch32", 32, 4, 4)

@@ -103,7 +103,7 @@ def _show_targets(targets: Sequence[Held]) -> None:
         (
             "yes" if held.passed else "NO",
             held.target.name,
-            f"{held.target.relation} {held.target.bar:g}{held.target.unit}",
+            str(held.target),
             str(held.figure),
             held.of,
         )

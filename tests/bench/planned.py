@@ -18,12 +18,11 @@ from polyhead_server.model import load_encoder
 from polyhead_server.plan.calibrate import calibrate
 from polyhead_server.plan.sizing import Demand, size
 from polyhead_server.settings import DEFAULT_BUNDLE
-from tests.bench.calls import Form, requests
+from tests.bench.calls import ONE, requests
 from tests.bench.openloop import offer
 from tests.bench.servers import address, serving
 from tests.bench.texts import exact
 
-_ONE = Form("one", 1, 1, 1)
 _TEXTS = 64
 _DEADLINE = 10.0
 _SHARES = (0.2, 0.4, 0.6, 0.7)
@@ -52,7 +51,7 @@ def _rows(options: argparse.Namespace) -> list[dict[str, float]]:
     tasks = [head.name for head in bundle.heads]
     rows = []
     with serving(options.bundle, "--threads=1") as server:
-        calls = requests(corpus, _ONE, tasks, address(server), _DEADLINE)
+        calls = requests(corpus, ONE, tasks, address(server), _DEADLINE)
         for seed, share in enumerate(_SHARES):
             planned = size(replace(loose, rps=share * full), speed)
             answers = offer(

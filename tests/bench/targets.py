@@ -27,6 +27,9 @@ class Target:
     unit: str
     figures: Callable[[Samples], Iterable[str]]
 
+    def __str__(self) -> str:
+        return f"{self.relation} {self.bar:g}{self.unit}"
+
     def held(self, samples: Samples) -> Held | None:
         """The figure beside the bar; None where it was not measured."""
         names = [name for name in self.figures(samples) if name in samples]
@@ -57,7 +60,7 @@ class Held:
         """For the JSON report."""
         return {
             "name": self.target.name,
-            "bar": f"{self.target.relation} {self.target.bar:g}{self.target.unit}",
+            "bar": str(self.target),
             "measured": float(f"{self.figure.median:.4g}"),
             "quartiles": [float(f"{one:.4g}") for one in (self.figure.low, self.figure.high)],
             "of": self.of,

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.bench import closed
-from tests.bench.calls import SINGLE, Form, echo_requests, requests
+from tests.bench.calls import ONE, SINGLE, echo_requests, requests
 from tests.bench.openloop import offer
 from tests.bench.rounds import Samples, over, take_turns
 from tests.bench.servers import address
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 LEVELS = (30, 70, 90, 150)
 """Per cent of the capacity."""
 KIND = "16"
-ONE = Form("one", 1, 1, 1)
-"""One call at a time: nothing to wait behind."""
 _OPEN_SECONDS = 4.0
 """In units of the patience's seconds: a p99 needs many calls."""
 

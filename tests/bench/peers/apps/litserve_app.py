@@ -40,8 +40,8 @@ class Annotator(litserve.LitAPI):
 
 if __name__ == "__main__":
     api = Annotator(
-        max_batch_size=int(os.environ.get("POLYHEAD_PEER_BATCH", "64")),
-        batch_timeout=float(os.environ.get("POLYHEAD_PEER_WAIT", "0.002")),
+        max_batch_size=64,
+        batch_timeout=0.002,
         api_path="/annotate",
     )
     server = litserve.LitServer(
@@ -50,7 +50,7 @@ if __name__ == "__main__":
         devices=1,
         workers_per_device=1,
         timeout=60,
-        fast_queue=os.environ.get("POLYHEAD_PEER_FAST", "1") == "1",
+        fast_queue=True,
     )
     server.run(
         host="127.0.0.1",

@@ -45,13 +45,13 @@ def _settings(folder: Path) -> None:
         "metrics_endpoint": None,
         "debug": False,
         "gzip_enabled": False,
-        "parallel_workers": int(os.environ.get("POLYHEAD_PEER_WORKERS", "1")),
+        "parallel_workers": 1,
     }
     model = {
         "name": "multitask",
         "implementation": "mlserver_runtime.Runtime",
-        "max_batch_size": int(os.environ.get("POLYHEAD_PEER_BATCH", "64")),
-        "max_batch_time": float(os.environ.get("POLYHEAD_PEER_WAIT", "0.02")),
+        "max_batch_size": 64,
+        "max_batch_time": 0.02,
     }
     for name, content in (("settings", server), ("model-settings", model)):
         (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")

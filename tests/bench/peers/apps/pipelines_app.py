@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import torch
 import uvicorn
 from fastapi import FastAPI, Request, Response
+from multitask import mode, threads, weights
 from transformers import pipeline
 
 if TYPE_CHECKING:
@@ -40,14 +40,12 @@ class Pipelines:
     """One pipeline for each task, each with a model of its own."""
 
     def __init__(self) -> None:
-        torch.set_num_threads(int(os.environ["POLYHEAD_PEER_THREADS"]))
-        folder = Path(os.environ["POLYHEAD_PEER_WEIGHTS"])
-        mode = os.environ.get("POLYHEAD_PEER_MODE", "bfloat16")
+        torch.set_num_threads(threads())
         self._pipelines = {
-            name: pipeline(kind, model=str(folder / name), dtype=_DTYPES[mode], **options)
+            name: pipeline(kind, model=str(weights() / name), dtype=_DTYPES[mode()], **options)
             for name, (kind, options) in TASKS.items()
         }
-        for one in self._pipelines.values() if mode == "int8" else ():
+        for one in self._pipelines.values() if mode() == "int8" else ():
             one.model = torch.ao.quantization.quantize_dynamic(one.model, {torch.nn.Linear})
         self.annotate(["to be ready"])
 

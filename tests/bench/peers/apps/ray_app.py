@@ -21,8 +21,8 @@ from ray.serve.config import gRPCOptions
 from polyhead.v1 import annotation_service_pb2 as wire
 from polyhead.v1 import result_pb2 as results
 
-BATCH = int(os.environ.get("POLYHEAD_PEER_BATCH", "64"))
-WAIT = float(os.environ.get("POLYHEAD_PEER_WAIT", "0.002"))
+BATCH = 64
+WAIT = 0.002
 IN_FLIGHT = 512
 SERVICER = "polyhead.v1.annotation_service_pb2_grpc.add_AnnotationServiceServicer_to_server"
 
