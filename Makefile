@@ -89,7 +89,7 @@ build/encoder/model.safetensors: | $(DEV_VENV)/.installed
 bench: $(DEV_VENV)/.bench ## Measure server against raw engine: tables, build/bench.json and bench.png (flags: ARGS="--parts latency")
 	$(DEV_VENV)/bin/python -m tests.bench $(ARGS)
 
-bench-peers: $(DEV_VENV)/.bench $(PEERS:%=build/peers/%/.installed) ## Measure the server beside its peers, each in an environment of its own: build/bench-peers.json (flags: ARGS="--peers ray --run RUN")
+bench-peers: install-dev $(PEERS:%=build/peers/%/.installed) ## Measure the server beside its peers, each in an environment of its own: build/bench-peers.json (flags: ARGS="--peers ray --run RUN")
 	$(DEV_VENV)/bin/python -m tests.bench.peers $(ARGS)
 
 build/peers/%/.installed: tests/bench/peers/%.txt
