@@ -18,17 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polyhead_server.settings import DEFAULT_BUNDLE
-from tests.hosts import scenarios
 from tests.hosts.fleet import PROGRAMS, SERVERS, running_fleet
 from tests.hosts.network import missing
 from tests.hosts.quota import held_to
-from tests.hosts.scenarios import Scenario, run
+from tests.hosts.scenarios import known, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.hosts.fleet import Fleet
-    from tests.hosts.scenarios import Outcome
+    from tests.hosts.scenarios import Outcome, Scenario
 
 _AROUND = 200
 _PART = 0.05
@@ -59,7 +58,8 @@ def main() -> int:
 
 def _measure(folder: Path, parsed: argparse.Namespace) -> tuple[dict[str, object], bool]:
     other = _other_version(parsed.bundle, folder / "other-bundle")
-    chosen = [one for one in _scenarios(other) if not parsed.only or one.name in parsed.only]
+    scenarios = known(_OTHER, other, bursts=15).values()
+    chosen = [one for one in scenarios if not parsed.only or one.name in parsed.only]
     kept, outcomes = True, []
     with running_fleet(folder, parsed.bundle.absolute()) as fleet:
         for scenario in chosen:
@@ -70,20 +70,6 @@ def _measure(folder: Path, parsed: argparse.Namespace) -> tuple[dict[str, object
         throughput = _throughput(fleet)
     machine = {"cpus": os.cpu_count(), "platform": platform.platform()}
     return {"machine": machine, "rate": parsed.rate, "outcomes": outcomes} | throughput, kept
-
-
-def _scenarios(other: Path) -> list[Scenario]:
-    return [
-        Scenario("steady", scenarios.nothing, p99=1.0),
-        Scenario("rolling upgrade", scenarios.rolling_upgrade, p99=3.0),
-        Scenario("rolling bundle", scenarios.rolling_bundle(_OTHER, other), p99=5.0),
-        Scenario("host killed", scenarios.killed, p99=3.0),
-        Scenario("host cut off", scenarios.cut_off, p99=6.0),
-        Scenario("host frozen", scenarios.frozen, p99=6.0),
-        Scenario("host slowed", scenarios.slowed(bursts=15), p99=3.0),
-        Scenario("slow link", scenarios.slow_link, p99=3.0),
-        Scenario("scaled to one and back", scenarios.scaled, p99=3.0),
-    ]
 
 
 def _tell(outcomes: Sequence[Outcome], scenario: Scenario) -> None:

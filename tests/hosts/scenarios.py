@@ -170,3 +170,19 @@ def scaled(fleet: Fleet, load: Load) -> None:
 def _all_are_back(fleet: Fleet) -> None:
     fleet.await_healthy(len(SERVERS))
     fleet.await_up(len(SERVERS))
+
+
+def known(version: str, bundle: Path, bursts: int) -> dict[str, Scenario]:
+    """Every scenario by its name, with another version of the bundle, and so many slow turns."""
+    everything = (
+        Scenario("steady", nothing, p99=1.0),
+        Scenario("rolling upgrade", rolling_upgrade, p99=3.0),
+        Scenario("rolling bundle", rolling_bundle(version, bundle), p99=5.0),
+        Scenario("host killed", killed, p99=3.0),
+        Scenario("host cut off", cut_off, p99=6.0),
+        Scenario("host frozen", frozen, p99=6.0),
+        Scenario("host slowed", slowed(bursts), p99=3.0),
+        Scenario("slow link", slow_link, p99=3.0),
+        Scenario("scaled to one and back", scaled, p99=3.0),
+    )
+    return {one.name: one for one in everything}
