@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from polyhead_server.batcher import Batcher
     from polyhead_server.bundle import HeadSpec
     from polyhead_server.cache import Outputs
-    from polyhead_server.checks import Limits
+    from polyhead_server.checks import Form, Limits
     from polyhead_server.encoding import Document, Source
     from polyhead_server.heads import HeadOutput
     from polyhead_server.metrics import Metrics
@@ -131,12 +131,8 @@ class Annotator:
         raise_together(checked.violations, checked.sources)
         if self._recall is None:
             self._batcher.ensure_room(deadline, priority)
-        start = time.perf_counter()
-        found = await self.work(
-            checked.size, lambda: self._reader.tokenize(checked.sources, DOCUMENTS)
-        )
+        found, tokenized = await self._tokenize(checked, DOCUMENTS)
         raise_together((), found)
-        tokenized = Timings(time.perf_counter() - start, start=start)
         documents = [item for item in found if not isinstance(item, RequestError)]
         terms = Terms(deadline, priority, patient=False)
         outcomes, timings = await self._run(documents, checked.tasks, terms)
@@ -166,9 +162,7 @@ class Annotator:
         """
         checked = self._reader.check(sources, tasks, ITEMS)
         raise_together(checked.violations, ())
-        start = time.perf_counter()
-        found = await self.work(checked.size, lambda: self._reader.tokenize(checked.sources, ITEMS))
-        timings = Timings(time.perf_counter() - start, start=start)
+        found, timings = await self._tokenize(checked, ITEMS)
         documents = [item for item in found if not isinstance(item, RequestError)]
         annotated: tuple[Annotation | RequestError, ...] = ()
         if documents:
@@ -184,6 +178,13 @@ class Annotator:
         if size <= _INLINE_CHARS:
             return function()
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+    async def _tokenize(
+        self, checked: Checked, form: Form
+    ) -> tuple[Sequence[Document | RequestError], Timings]:
+        start = time.perf_counter()
+        found = await self.work(checked.size, lambda: self._reader.tokenize(checked.sources, form))
+        return found, Timings(time.perf_counter() - start, start=start)
 
     async def _run(
         self, documents: Sequence[Document], tasks: tuple[str, ...], terms: Terms
