@@ -16,7 +16,7 @@ import grpc
 import structlog
 
 from polyhead_server.access_log import Work, log_call, log_texts, warn_of_texts
-from polyhead_server.callers import caller_of
+from polyhead_server.callers import Origin, caller_of
 from polyhead_server.errors import (
     DeadlineExceededError,
     DrainingError,
@@ -48,7 +48,7 @@ _MOST_NAME = 128
 """Characters of a client's name in the log."""
 
 
-class Wire(Protocol):
+class Wire(Origin, Protocol):
     """What a call needs of its wire: a gRPC context has it, and so has an HTTP request's."""
 
     def invocation_metadata(self) -> Any:
@@ -71,12 +71,6 @@ class Wire(Protocol):
 
     def set_trailing_metadata(self, trailing_metadata: Any) -> None:
         """Take pairs of key and value to send behind the answer."""
-
-    def peer(self) -> str:
-        """Address of the other end, such as ipv4:10.0.0.7:40112."""
-
-    def auth_context(self) -> Any:
-        """What the other end proved to be, as gRPC names it."""
 
 
 @dataclass(frozen=True, slots=True)
