@@ -60,7 +60,7 @@ def _of_run(run: Path, out: Path) -> None:
     heads = {head.name: head for head in config.heads if head.export}
     shop.assets.tokenizer.save_pretrained(out / "tokenizer")
     tensors: dict[str, Tensor] = {}
-    described = {}
+    described: dict[str, dict[str, object]] = {}
     for name, head in heads.items():
         model = standard_model(shop, name)
         model.save_pretrained(out / name)
@@ -85,7 +85,7 @@ def _drawn(out: Path) -> None:
     tokenizer = _tokenizer(out / "tokenizer")
     encoder = BertModel(settings, add_pooling_layer=False)
     tensors = {f"encoder.{key}": t for key, t in encoder.state_dict().items()}
-    described = {}
+    described: dict[str, dict[str, object]] = {}
     for head in open_bundle(DEFAULT_BUNDLE).heads:
         name, labels = head.name, list(output_ids(head))
         texts = head.kind == "classification"
