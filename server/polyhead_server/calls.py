@@ -235,11 +235,12 @@ class Call:
             return
         left = deadline - asyncio.get_running_loop().time()
         wait = rates.reserve(self._name(), calls=1, chars=chars(), within=left)
+        if not wait:
+            return
         draining = asyncio.Event()
         with self._calls.on_drain(draining.set), contextlib.suppress(TimeoutError):
-            if wait:
-                await asyncio.wait_for(draining.wait(), wait)
-                raise DrainingError
+            await asyncio.wait_for(draining.wait(), wait)
+            raise DrainingError
 
     def send_id(self) -> None:
         """Send the request id of a single call, behind its answer.
