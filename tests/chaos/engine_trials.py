@@ -25,10 +25,15 @@ _STUCK_SECONDS = 0.4
 
 
 class Orders:
-    """What the engine is to do; nothing special once the block is over."""
+    """What the engine is to do; nothing special once the block is over.
 
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._file = Path(environment[ORDERS])
+    Attributes:
+        environment: what a server needs to find the engine, and the engine its orders.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.environment = install(folder)
+        self._file = Path(self.environment[ORDERS])
 
     @contextmanager
     def given(self, order: str) -> Iterator[None]:
@@ -44,10 +49,9 @@ class Orders:
 
 def raising(bundle: Path, folder: Path, size: Size) -> Result:
     """Every third run of the engine raises, then all do: only calls of those fail, as INTERNAL."""
-    environment = install(folder)
-    orders = Orders(environment)
+    orders = Orders(folder)
     with (
-        Server(bundle, folder, "--engine=faulty", environment=environment) as server,
+        Server(bundle, folder, "--engine=faulty", environment=orders.environment) as server,
         Trial("engine raises", server, may_lose=("INTERNAL",)) as trial,
     ):
         with trial.calls():
@@ -62,10 +66,9 @@ def raising(bundle: Path, folder: Path, size: Size) -> Result:
 
 def ending(bundle: Path, folder: Path, size: Size) -> Result:
     """A run raises what ends threads: the call fails, the thread goes on."""
-    environment = install(folder)
-    orders = Orders(environment)
+    orders = Orders(folder)
     with (
-        Server(bundle, folder, "--engine=faulty", environment=environment) as server,
+        Server(bundle, folder, "--engine=faulty", environment=orders.environment) as server,
         Trial("engine thread told to exit", server, may_lose=("INTERNAL",)) as trial,
     ):
         with orders.given("exit"):
@@ -79,11 +82,10 @@ def ending(bundle: Path, folder: Path, size: Size) -> Result:
 
 def hanging(bundle: Path, folder: Path, size: Size) -> Result:
     """A run does not come back: liveness says so everywhere, once in the log, until it does."""
-    environment = install(folder)
-    orders = Orders(environment)
+    orders = Orders(folder)
     flags = ("--engine=faulty", f"--stuck-seconds={_STUCK_SECONDS}")
     with (
-        Server(bundle, folder, *flags, environment=environment) as server,
+        Server(bundle, folder, *flags, environment=orders.environment) as server,
         Trial("engine hangs", server) as trial,
     ):
         trial.expect(_signs(server) == _WELL, f"signs before: {_signs(server)}")
@@ -105,11 +107,10 @@ def hanging(bundle: Path, folder: Path, size: Size) -> Result:
 
 def hanging_worker(bundle: Path, folder: Path, size: Size) -> Result:
     """A worker whose engine hangs is replaced; the other one goes on meanwhile."""
-    environment = install(folder)
-    orders = Orders(environment)
+    orders = Orders(folder)
     flags = ("--engine=faulty", f"--stuck-seconds={_STUCK_SECONDS}", "--workers=2")
     with (
-        Server(bundle, folder, *flags, environment=environment) as server,
+        Server(bundle, folder, *flags, environment=orders.environment) as server,
         Trial("engine of a worker hangs", server) as trial,
     ):
         with orders.given("hang"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -25,32 +25,12 @@ _TEXTS = st.one_of(
 )
 _ODD_NUMBERS = st.sampled_from([1, 2, 3, 1, 2, 3, 0, 7, -1, 2**31 - 1, 2**62])
 _SMALL = st.integers(-3, 12)
-
-
-def _words() -> st.SearchStrategy[doc.Words]:
-    fields = {"words": st.lists(_TEXTS, max_size=8)}
-    return st.builds(lambda words: _filled(doc.Document, {"words": words}), **fields)
-
-
-def _filled(kind: Any, values: dict[str, Any]) -> Any:
-    """A message with those of the values that its type has a place for."""
-    message = kind()
-    for name, value in values.items():
-        field = kind.DESCRIPTOR.fields_by_name.get(name)
-        if field is None:
-            continue
-        if field.message_type is not None and not field.is_repeated:
-            inner = getattr(message, name)
-            inner.SetInParent()
-            first = field.message_type.fields[0]
-            if first.is_repeated and first.message_type is None and isinstance(value, list):
-                getattr(inner, first.name).extend(value)
-        elif not field.is_repeated:
-            setattr(message, name, value)
-    return message
-
-
-_DOCUMENTS = st.one_of(st.builds(lambda text: doc.Document(text=text), _TEXTS), _words())
+_DOCUMENTS = st.one_of(
+    st.builds(lambda text: doc.Document(text=text), _TEXTS),
+    st.builds(
+        lambda words: doc.Document(words=doc.WordList(words=words)), st.lists(_TEXTS, max_size=8)
+    ),
+)
 
 
 def _annotate(documents: list[doc.Document], tasks: list[str], unit: int, urgency: int) -> bytes:
