@@ -37,7 +37,7 @@ def configure_logs(
             *_renderers(console=console, colours=out.isatty()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Patient(out))),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Patient(out))),
         cache_logger_on_first_use=False,
     )
 

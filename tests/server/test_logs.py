@@ -67,6 +67,20 @@ def test_fields_of_every_line():
     assert (line["worker"], line["number"]) == (3, 1)
 
 
+def test_a_line_is_written_at_once():
+    """Several workers write into one file: the end of a line is not a write of its own."""
+
+    class Writes(io.StringIO):
+        def write(self, text):
+            writes.append(text)
+
+    writes = []
+    configure_logs("json", "info", Writes())
+    structlog.get_logger().info("loud")
+    (line,) = writes
+    assert line.endswith("}\n")
+
+
 def test_level():
     """What is less severe than the level is not written."""
     assert "quiet" not in written("json")
