@@ -37,9 +37,14 @@ class Running:
 
     def events(self) -> list[dict[str, Any]]:
         """The lines of its log so far."""
-        written = self.log.read_text(encoding="utf-8")
-        lines = written[: written.rfind("\n") + 1].splitlines()  # the last may be half written
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return events_of(self.log)
+
+
+def events_of(log: Path) -> list[dict[str, Any]]:
+    """The lines of a log so far; libraries write lines of another form in between."""
+    written = log.read_text(encoding="utf-8")
+    lines = written[: written.rfind("\n") + 1].splitlines()  # the last may be half written
+    return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 @contextlib.contextmanager

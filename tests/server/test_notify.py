@@ -10,7 +10,8 @@ import subprocess
 
 import pytest
 from background_server import PATIENCE
-from worker_server import COMMAND, arguments
+from gateway_processes import COMMAND
+from worker_server import arguments
 
 from polyhead_server import notify
 

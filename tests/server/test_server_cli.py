@@ -6,18 +6,15 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 
 import grpc
 import pytest
 from background_server import PATIENCE
+from gateway_processes import COMMAND
 
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
 from polyhead_server.cli import main
-
-PROGRAM = "import sys; from polyhead_server.cli import main; sys.exit(main())"
-COMMAND = [sys.executable, "-c", PROGRAM]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import ssl
@@ -13,8 +14,8 @@ from pathlib import Path
 import grpc
 import pytest
 from background_server import PATIENCE, quiet_settings
+from gateway_processes import COMMAND
 from worker_server import (
-    COMMAND,
     OWN_CONNECTION,
     REQUEST,
     WorkerServer,
@@ -177,8 +178,8 @@ def test_second_signal(tiny_bundle, tmp_path):
     """The second signal ends supervisor and workers at once, with the status of that signal."""
     served = WorkerServer(tiny_bundle, tmp_path)
     pids = served.pids()
-    with grpc.insecure_channel(served.address) as channel:
-        grpc.channel_ready_future(channel).result(PATIENCE)
-        served.process.send_signal(signal.SIGTERM)
-        assert served.stop(signal.SIGINT) == 128 + signal.SIGINT
+    os.kill(pids[0], signal.SIGSTOP)  # so that it is not drained before the second signal
+    served.process.send_signal(signal.SIGTERM)
+    eventually(lambda: "draining" in [event["event"] for event in served.events()])
+    assert served.stop(signal.SIGINT) == 128 + signal.SIGINT
     eventually(lambda: not any(map(is_alive, pids.values())))

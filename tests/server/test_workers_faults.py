@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 from background_server import PATIENCE
-from worker_server import COMMAND, OWN_CONNECTION, WorkerServer, arguments, eventually
+from gateway_processes import COMMAND
+from worker_server import OWN_CONNECTION, WorkerServer, arguments, eventually
 
 import polyhead
 from polyhead.v1 import annotation_service_pb2 as pb

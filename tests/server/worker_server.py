@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -13,14 +11,13 @@ from pathlib import Path
 
 import grpc
 from background_server import PATIENCE
+from gateway_processes import COMMAND, events_of
 from prometheus_client.parser import text_string_to_metric_families
 
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead.v1 import document_pb2 as doc
 from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
 
-PROGRAM = "import sys; from polyhead_server.cli import main; sys.exit(main())"
-COMMAND = [sys.executable, "-c", PROGRAM]
 REQUEST = pb.AnnotateRequest(documents=[doc.Document(text="the fans")], tasks=["pos"])
 OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
 
@@ -79,9 +76,8 @@ class WorkerServer:
         return dict(enumerate(sorted(map(int, found))))
 
     def events(self) -> list[dict]:
-        """The log so far; gRPC's own library writes lines of another form in between."""
-        lines = self._log.read_text().splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        """The log so far."""
+        return events_of(self._log)
 
     def stop(self, number: int) -> int:
         """Send a signal and wait for the end; the exit status."""
