@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -169,40 +170,29 @@ class Settings:
         problems = []
         if not 0 <= self.port <= _LAST_PORT:
             problems.append(f"port: {self.port} is not from 0 to {_LAST_PORT}")
-        if not -1 <= self.metrics_port <= _LAST_PORT:
-            problems.append(f"metrics_port: {self.metrics_port} is not from -1 to {_LAST_PORT}")
-        if not -1 <= self.inference_http_port <= _LAST_PORT:
-            given = self.inference_http_port
-            problems.append(f"inference_http_port: {given} is not from -1 to {_LAST_PORT}")
-        if not -1 <= self.admin_port <= _LAST_PORT:
-            problems.append(f"admin_port: {self.admin_port} is not from -1 to {_LAST_PORT}")
-        return [*problems, *self._shared_ports(), *self._admin_problems()]
-
-    def _admin_problems(self) -> list[str]:
-        if self.admin_port < 0:
-            return []
-        others = {
-            (self.host, self.port): "the gRPC server",
-            (self.metrics_host, self.metrics_port): "the metrics",
-            (self.host, self.inference_http_port): "inference over HTTP",
-        }
-        other = others.get((self.admin_host, self.admin_port)) if self.admin_port else None
-        problems = [f"admin_port: {self.admin_port} is the port of {other}"] if other else []
-        if self.admin_token_file is None and not _is_loopback(self.admin_host):
+        problems += [
+            f"{name}: {port} is not from -1 to {_LAST_PORT}"
+            for name in ("metrics_port", "inference_http_port", "admin_port")
+            if not -1 <= (port := getattr(self, name)) <= _LAST_PORT
+        ]
+        problems += self._shared_ports()
+        open_admin = self.admin_port >= 0 and self.admin_token_file is None
+        if open_admin and not _is_loopback(self.admin_host):
             problems.append(f"admin_host: {self.admin_host} needs admin_token_file")
         return problems
 
     def _shared_ports(self) -> list[str]:
-        problems = []
-        same_host = self.host == self.metrics_host
-        if self.port == self.metrics_port and self.port > 0 and same_host:
-            problems.append(f"metrics_port: {self.metrics_port} is the port of the gRPC server")
-        http = self.inference_http_port
-        if http == self.port and http > 0:
-            problems.append(f"inference_http_port: {http} is the port of the gRPC server")
-        if http == self.metrics_port and http > 0 and same_host:
-            problems.append(f"inference_http_port: {http} is the port of the metrics")
-        return problems
+        listeners = (
+            ("port", self.host, self.port, "the gRPC server"),
+            ("metrics_port", self.metrics_host, self.metrics_port, "the metrics"),
+            ("inference_http_port", self.host, self.inference_http_port, "inference over HTTP"),
+            ("admin_port", self.admin_host, self.admin_port, "the admin port"),
+        )
+        return [
+            f"{name}: {port} is the port of {owner}"
+            for (_, *first, owner), (name, host, port, _) in itertools.combinations(listeners, 2)
+            if first == [host, port] and port > 0
+        ]
 
     def _size_problems(self) -> list[str]:
         least = {
