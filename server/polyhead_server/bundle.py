@@ -201,12 +201,21 @@ def seal_bundle(path: Path, manifest: Manifest, *, loose: Collection[str] = ()) 
         },
     }
     text = json.dumps(content, indent=1, ensure_ascii=False)
-    fresh = path / (MANIFEST + UNFINISHED)
-    with fresh.open("w", encoding="utf-8") as stream:
-        stream.write(text + "\n")
+    put_file(path / MANIFEST, f"{text}\n".encode())
+
+
+def put_file(file: Path, content: bytes) -> None:
+    """Write a file of a bundle; it takes the place of an older one in one rename.
+
+    Raises:
+        OSError: it cannot be written; the older one is as it was.
+    """
+    fresh = file.with_name(file.name + UNFINISHED)
+    with fresh.open("wb") as stream:
+        stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-    fresh.replace(path / MANIFEST)
+    fresh.replace(file)
 
 
 def _read(path: Path) -> tuple[Bundle, Mapping[str, Any]]:

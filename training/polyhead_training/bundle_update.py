@@ -7,10 +7,9 @@ each in one rename.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from polyhead_server.bundle import UNFINISHED, open_bundle, seal_bundle
+from polyhead_server.bundle import open_bundle, put_file, seal_bundle
 from polyhead_training.card import CARD, model_card
 
 if TYPE_CHECKING:
@@ -56,9 +55,4 @@ def _unnamed(bundle: Path, manifest: Manifest) -> set[str]:
 
 def _put(file: Path, content: bytes) -> None:
     file.parent.mkdir(exist_ok=True)
-    fresh = file.with_name(file.name + UNFINISHED)
-    with fresh.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.replace(file)
+    put_file(file, content)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
-from polyhead_server.bundle import MANIFEST, SIGNATURE, UNFINISHED, identity_of, open_bundle
+from polyhead_server.bundle import MANIFEST, SIGNATURE, identity_of, open_bundle, put_file
 from polyhead_server.errors import BundleError, StartError
 
 if TYPE_CHECKING:
@@ -29,14 +28,8 @@ def sign_bundle(path: Path, key: Path) -> Path:
     """
     keys = _keys()
     open_bundle(path)
-    fresh = path / (SIGNATURE + UNFINISHED)
     try:
-        signature = keys.sign((path / MANIFEST).read_bytes(), key)
-        with fresh.open("wb") as stream:
-            stream.write(signature)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(path / SIGNATURE)
+        put_file(path / SIGNATURE, keys.sign((path / MANIFEST).read_bytes(), key))
     except OSError as error:
         raise BundleError(f"{path}: cannot be signed: {error.strerror}") from None
     return path / SIGNATURE
