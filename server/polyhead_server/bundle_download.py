@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from polyhead_server.bundle import open_bundle
+from polyhead_server.bundle import identify_bundle, open_bundle
 from polyhead_server.bundle_archive import extract_bundle
 from polyhead_server.errors import BundleError
 
@@ -71,7 +71,7 @@ def fetch_bundle(source: Source, place: Path) -> Bundle:
         open_bundle(found)
         _swap(found, place, Path(folder) / "old")
     _record(place).write_text(source.sha256 + "\n", encoding="ascii")
-    return open_bundle(place)
+    return identify_bundle(place)
 
 
 def _record(place: Path) -> Path:
