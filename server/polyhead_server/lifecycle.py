@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from polyhead_server.calls import Calls
 from polyhead_server.engines import find_engine
-from polyhead_server.errors import StartError
+from polyhead_server.extras import extra
 from polyhead_server.inference.answers import Inference
 from polyhead_server.inference.service import SERVICE as INFERENCE
 from polyhead_server.inference.service import InferenceService
@@ -254,10 +254,8 @@ def _tracing(settings: Settings) -> Tracing | None:
     """What traces calls; None where that is not asked for."""
     if settings.otlp_endpoint is None:
         return None
-    try:
+    with extra("tracing", "tracing needs"):
         from polyhead_server.tracing import Tracing  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        raise StartError(f"tracing needs {error.name}: install polyhead-server[tracing]") from None
     return Tracing(settings.otlp_endpoint, settings.trace_sample)
 
 
@@ -289,12 +287,8 @@ def _http_socket(settings: Settings) -> socket.socket | None:
     """The socket of the Open Inference Protocol over HTTP; None where it is not served."""
     if settings.inference_http_port < 0:
         return None
-    try:
+    with extra("http", "inference over HTTP needs"):
         from polyhead_server.inference.http_port import listen  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        raise StartError(
-            f"inference over HTTP needs {error.name}: install polyhead-server[http]"
-        ) from None
     return listen(settings.host, settings.inference_http_port, shared=settings.workers != 1)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from polyhead_server.cpus import usable_cpus
 from polyhead_server.errors import SettingsError, StartError
+from polyhead_server.extras import extra
 from polyhead_server.score.order import BATCH_TOKENS, FRAGMENT_ROWS, MOST_CHARS, Fields, Order
 
 if TYPE_CHECKING:
@@ -158,10 +159,8 @@ def _finished(
 
 def _ensure_pyarrow(files: Sequence[Path]) -> None:
     if any(file.name.lower().endswith(".parquet") for file in files):
-        try:
+        with extra("score", "Parquet needs"):
             import pyarrow.parquet  # noqa: F401, PLC0415
-        except ModuleNotFoundError:
-            raise StartError("Parquet needs pyarrow: install polyhead-server[score]") from None
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from polyhead_server.errors import StartError, UnauthenticatedError
+from polyhead_server.errors import UnauthenticatedError
+from polyhead_server.extras import extra
 from polyhead_server.security.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -69,15 +70,11 @@ def make_guard(settings: Settings) -> Guard:
 
 
 def _web_tokens(settings: Settings) -> Check:
-    try:
+    with extra("jwt", "JSON Web Tokens need"):
         from polyhead_server.security.web_tokens import (  # noqa: PLC0415 - an extra
             Terms,
             WebTokens,
         )
-    except ModuleNotFoundError as error:
-        raise StartError(
-            f"JSON Web Tokens need {error.name}: install polyhead-server[jwt]"
-        ) from None
     assert settings.jwt_keys is not None  # noqa: S101 - the caller looked
     terms = Terms(
         algorithms=settings.jwt_algorithms,

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from polyhead_server.bundle import MANIFEST, SIGNATURE, identity_of, open_bundle, put_file
-from polyhead_server.errors import BundleError, StartError
+from polyhead_server.errors import BundleError
+from polyhead_server.extras import extra
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,10 +63,6 @@ def ensure_signed(bundle: Bundle, key: Path) -> None:
 
 
 def _keys() -> ModuleType:
-    try:
+    with extra("signing", "signatures need"):
         from polyhead_server.security import keys  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        raise StartError(
-            f"signatures need {error.name}: install polyhead-server[signing]"
-        ) from None
     return keys
