@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import grpc
-from google.rpc.error_details_pb2 import BadRequest, RequestInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
@@ -77,7 +77,7 @@ def details(error: grpc.RpcError) -> dict[type, object]:
 def unpacked(status: Status) -> dict[type, object]:
     found = {}
     for packed in status.details:
-        for kind in (BadRequest, RequestInfo, RetryInfo):
+        for kind in (BadRequest, ErrorInfo, RequestInfo, RetryInfo):
             if packed.Is(kind.DESCRIPTOR):
                 found[kind] = kind()
                 packed.Unpack(found[kind])

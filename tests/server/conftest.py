@@ -23,6 +23,13 @@ def tiny_bundle(tmp_path_factory):
     return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
 
 
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory):
+    """Three versions of the bundle, to be left as they are."""
+    folder = tmp_path_factory.mktemp("versions")
+    return [write_tiny_bundle(folder / version, version) for version in ("1", "2", "3")]
+
+
 @pytest.fixture(scope="module")
 def server(tiny_bundle):
     server = BackgroundServer(tiny_bundle)

@@ -70,6 +70,13 @@ async def under_load(stub):
             load.end()
 
 
+def point(link, target) -> None:
+    """Let a link lead elsewhere, in one step."""
+    fresh = link.with_name("fresh")
+    fresh.symlink_to(target)
+    fresh.replace(link)
+
+
 @contextlib.asynccontextmanager
 async def admin_of(server):
     """A stub for the admin port of a server."""

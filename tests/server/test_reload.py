@@ -13,36 +13,13 @@ import grpc
 import pytest
 from background_server import details, running, until
 from google.rpc.error_details_pb2 import ErrorInfo
-from google.rpc.status_pb2 import Status
-from rollout_load import REQUEST, admin_of, under_load
+from rollout_load import REQUEST, admin_of, point, under_load
 from tiny_bundle import HEADS, write_tiny_bundle
 
 from polyhead.admin.v1 import admin_service_pb2 as admin
 from polyhead_server.rollout import loading
 from polyhead_server.rollout.watch import stamp
 from polyhead_server.signals import reload_on_signal
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    """Three versions of the bundle, to be left as they are."""
-    folder = tmp_path_factory.mktemp("versions")
-    return [write_tiny_bundle(folder / version, version) for version in ("1", "2", "3")]
-
-
-def reason_of(error: grpc.RpcError) -> str:
-    trailers = dict(tuple(error.trailing_metadata()))
-    status = Status.FromString(trailers["grpc-status-details-bin"])
-    info = ErrorInfo()
-    assert any(packed.Unpack(info) for packed in status.details)
-    return info.reason
-
-
-def point(link, target) -> None:
-    """Let a link lead elsewhere, in one step."""
-    fresh = link.with_name("fresh")
-    fresh.symlink_to(target)
-    fresh.replace(link)
 
 
 async def refusal(call) -> grpc.RpcError:
@@ -109,7 +86,7 @@ async def test_at_most_two_bundles(bundles):
         third = admin.ReloadBundleRequest(path=str(bundles[2]))
         error = await refusal(port.ReloadBundle(third))
         assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
-        assert reason_of(error) == "NO_ROOM"
+        assert details(error)[ErrorInfo].reason == "NO_ROOM"
         assert "max_bundles" in error.details()
         old.let_go()
         answer = await port.ReloadBundle(third)
@@ -143,7 +120,7 @@ async def test_bad_bundle_leaves_the_old_one(bundles, tmp_path, harm, told):
             error = await refusal(port.ReloadBundle(admin.ReloadBundleRequest(path=str(bad))))
             await load.more()
         assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
-        assert reason_of(error) == "BUNDLE_REFUSED"
+        assert details(error)[ErrorInfo].reason == "BUNDLE_REFUSED"
         assert told in error.details()
         assert set(load.versions) == {"1"}
         metric = server.metrics.registry.get_sample_value

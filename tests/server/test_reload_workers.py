@@ -10,7 +10,7 @@ from collections import Counter
 import grpc
 import pytest
 from background_server import PATIENCE
-from tiny_bundle import write_tiny_bundle
+from rollout_load import point
 from worker_server import WorkerServer, eventually
 
 from polyhead.admin.v1 import admin_service_pb2 as admin
@@ -18,12 +18,6 @@ from polyhead.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 
 MANY = 24
 """Calls over connections of their own: all at one worker of two once in 2^23."""
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("versions")
-    return [write_tiny_bundle(folder / version, version) for version in ("1", "2", "3")]
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +48,6 @@ def answering(served) -> Counter[str]:
 def reload(port, path, **how):
     request = admin.ReloadBundleRequest(path=str(path), **how)
     return port.ReloadBundle(request, timeout=PATIENCE)
-
-
-def point(link, target) -> None:
-    fresh = link.with_name("fresh")
-    fresh.symlink_to(target)
-    fresh.replace(link)
 
 
 def test_all_workers(served, port, bundles):

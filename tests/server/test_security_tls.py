@@ -13,7 +13,7 @@ import grpc
 import pytest
 import structlog
 from authority import Authority
-from background_server import PATIENCE, quiet_settings
+from background_server import PATIENCE, quiet_settings, running
 
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
@@ -39,11 +39,8 @@ def files(tmp_path, authority):
 
 @asynccontextmanager
 async def serving(bundle, **settings):
-    server = await start_server(quiet_settings(bundle, inference_http_port=0, **settings))
-    try:
+    async with running(bundle, inference_http_port=0, **settings) as (server, _):
         yield server
-    finally:
-        await server.stop()
 
 
 def shown(url: str) -> str:
