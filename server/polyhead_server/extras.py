@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def extra(name: str, wanting: str) -> Iterator[None]:
+def needs_extra(name: str, wanting: str) -> Iterator[None]:
     """Say what to install, where the imports in the block fail.
 
     Args:

@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from polyhead_server.calls import Calls
 from polyhead_server.engines import find_engine
-from polyhead_server.extras import extra
+from polyhead_server.extras import needs_extra
 from polyhead_server.inference.answers import Inference
 from polyhead_server.inference.service import SERVICE as INFERENCE
 from polyhead_server.inference.service import InferenceService
@@ -30,9 +30,7 @@ from polyhead_server.service import SERVICE, AnnotationService
 if TYPE_CHECKING:
     import socket
 
-    from polyhead_server.batcher import Batcher
     from polyhead_server.inference.http_port import HttpPort
-    from polyhead_server.model import Job, Model, WindowOutput
     from polyhead_server.rollout.admin import AdminPort
     from polyhead_server.rollout.candidates import Candidates
     from polyhead_server.settings import Settings
@@ -105,14 +103,6 @@ class Server:
     def candidates(self) -> Candidates:
         """What changes the bundles of this process."""
         return self._bundles.candidates
-
-    @property
-    def _batcher(self) -> Batcher[Job, WindowOutput]:
-        return self._bundles.roster.primary.batcher
-
-    @property
-    def _model(self) -> Model:
-        return self._bundles.roster.primary.model
 
     async def serve(self) -> None:
         """Begin to answer calls."""
@@ -254,7 +244,7 @@ def _tracing(settings: Settings) -> Tracing | None:
     """What traces calls; None where that is not asked for."""
     if settings.otlp_endpoint is None:
         return None
-    with extra("tracing", "tracing needs"):
+    with needs_extra("tracing", "tracing needs"):
         from polyhead_server.tracing import Tracing  # noqa: PLC0415 - an extra
     return Tracing(settings.otlp_endpoint, settings.trace_sample)
 
@@ -287,7 +277,7 @@ def _http_socket(settings: Settings) -> socket.socket | None:
     """The socket of the Open Inference Protocol over HTTP; None where it is not served."""
     if settings.inference_http_port < 0:
         return None
-    with extra("http", "inference over HTTP needs"):
+    with needs_extra("http", "inference over HTTP needs"):
         from polyhead_server.inference.http_port import listen  # noqa: PLC0415 - an extra
     return listen(settings.host, settings.inference_http_port, shared=settings.workers != 1)
 

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import grpc
-from background_server import PATIENCE
+from background_server import PATIENCE, primary
 
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead.v1 import document_pb2 as doc
@@ -76,7 +76,7 @@ class Tampered:
     """Has a server's engine do something else before each run, until the `with` ends."""
 
     def __init__(self, server: BackgroundServer, deed: Callable[[], object]) -> None:
-        self._engine = server.server._model.engine
+        self._engine = primary(server.server).model.engine
         self._deed = deed
 
     def __enter__(self) -> None:

@@ -22,6 +22,11 @@ SERVICE = "polyhead.v1.AnnotationService"
 PATIENCE = 20.0
 
 
+def primary(server):
+    """What runs and queues the bundle that a server serves to most callers."""
+    return server._bundles.roster.primary
+
+
 class BackgroundServer:
     """Runs a server until closed."""
 
@@ -93,7 +98,7 @@ class Gate:
     """Holds the engine of a running server up until opened."""
 
     def __init__(self, server) -> None:
-        threads = server._batcher._threads
+        threads = primary(server).batcher._threads
         self._encode = threads._encode
         self._passes = threading.Event()
         self.entered = threading.Event()

@@ -6,7 +6,7 @@ import asyncio
 
 import grpc
 import pytest
-from background_server import PATIENCE, BackgroundServer, Gate, running, until
+from background_server import PATIENCE, BackgroundServer, Gate, primary, running, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -114,7 +114,7 @@ async def test_cancelled_call_fails_nobody(tiny_bundle):
         await asyncio.to_thread(gate.entered.wait, PATIENCE)
         first = stub.Annotate(REQUEST, timeout=PATIENCE)
         started = asyncio.ensure_future(first)
-        await until(lambda: server._batcher.waiting_items == 1)
+        await until(lambda: primary(server).batcher.waiting_items == 1)
         rest = [asyncio.ensure_future(stub.Annotate(REQUEST, timeout=PATIENCE)) for _ in range(3)]
         await until(lambda: server._calls._under_way == 5)
         first.cancel()
@@ -144,7 +144,7 @@ async def test_drain(tiny_bundle):
 async def test_engine_failure_is_not_kept(tiny_bundle):
     """All who wait on a run that fails are told INTERNAL, and the text can be asked for again."""
     async with running(tiny_bundle, cache_mb=1) as (server, stub):
-        threads = server._batcher._threads
+        threads = primary(server).batcher._threads
         sound = threads._encode
 
         def broken(jobs):

@@ -8,7 +8,7 @@ import json
 
 import grpc
 import pytest
-from background_server import PATIENCE, Gate, details, fields, running, until
+from background_server import PATIENCE, Gate, details, fields, primary, running, until
 from google.rpc.error_details_pb2 import RequestInfo, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -364,7 +364,7 @@ async def test_full_queue_is_refused(tiny_bundle):
         first = asyncio.ensure_future(stub.ModelInfer(request(), timeout=PATIENCE))
         await asyncio.to_thread(gate.entered.wait, PATIENCE)
         second = asyncio.ensure_future(stub.ModelInfer(request(), timeout=PATIENCE))
-        await until(lambda: server._batcher.waiting_tokens > 0)
+        await until(lambda: primary(server).batcher.waiting_tokens > 0)
         error = await failed(stub.ModelInfer(request(), timeout=PATIENCE))
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert RetryInfo in details(error)
@@ -397,7 +397,7 @@ async def test_cancellation(tiny_bundle):
         await asyncio.to_thread(gate.entered.wait, PATIENCE)
         gone = stub.ModelInfer(request(), timeout=PATIENCE)
         gone_task = asyncio.ensure_future(gone)
-        await until(lambda: server._batcher.waiting_items == 1)
+        await until(lambda: primary(server).batcher.waiting_items == 1)
         gone.cancel()
         value = server.metrics.registry.get_sample_value
         await until(lambda: value("polyhead_cancelled_total") == 1)
@@ -414,7 +414,7 @@ async def test_our_fault_is_told_as_internal(tiny_bundle):
         def fail(jobs):
             raise ValueError("the secret reason")
 
-        server._batcher._threads._encode = fail
+        primary(server).batcher._threads._encode = fail
         error = await failed(stub.ModelInfer(request(), timeout=PATIENCE))
         assert error.code() is grpc.StatusCode.INTERNAL
         assert error.details() == "internal error"

@@ -11,7 +11,15 @@ from pathlib import Path
 
 import grpc
 import pytest
-from background_server import PATIENCE, BackgroundServer, Gate, quiet_settings, running, until
+from background_server import (
+    PATIENCE,
+    BackgroundServer,
+    Gate,
+    primary,
+    quiet_settings,
+    running,
+    until,
+)
 
 from polyhead_server.errors import StartError
 from polyhead_server.inference.http_wire import HTTP_STATUS
@@ -319,7 +327,7 @@ async def test_full_queue_timeout_and_callers_that_go_away(tiny_bundle):
         head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: "
         body = json.dumps(request())
         writer.write(f"{head}{len(body)}\r\n\r\n{body}".encode())
-        await until(lambda: server._batcher.waiting_tokens > 0)
+        await until(lambda: primary(server).batcher.waiting_tokens > 0)
         full = await infer()
         assert full.status == 429
         assert int(full.headers["Retry-After"]) >= 1
@@ -344,7 +352,7 @@ async def test_our_fault_is_500_without_its_text(tiny_bundle):
         def fail(jobs):
             raise ValueError("the secret reason")
 
-        server._batcher._threads._encode = fail
+        primary(server).batcher._threads._encode = fail
         body = json.dumps(request())
         answer = await asyncio.to_thread(ask, server, "POST", INFER, body)
         assert (answer.status, answer.error) == (500, "internal error")

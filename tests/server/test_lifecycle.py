@@ -7,7 +7,7 @@ import urllib.request
 
 import grpc
 import pytest
-from background_server import PATIENCE, SERVICE, Gate, quiet_settings, running, until
+from background_server import PATIENCE, SERVICE, Gate, primary, quiet_settings, running, until
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -86,7 +86,7 @@ async def busy(server, stub, waiting):
     await asyncio.to_thread(gate.entered.wait, PATIENCE)
     more = [stub.Annotate(REQUEST, timeout=PATIENCE) for _ in range(waiting)]
     calls += map(asyncio.ensure_future, more)
-    await until(lambda: server._batcher.waiting_items == waiting)
+    await until(lambda: primary(server).batcher.waiting_items == waiting)
     return gate, calls
 
 

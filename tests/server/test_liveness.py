@@ -9,7 +9,7 @@ import urllib.request
 
 import grpc
 import pytest
-from background_server import PATIENCE, SERVICE, Gate, running, until
+from background_server import PATIENCE, SERVICE, Gate, primary, running, until
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
@@ -125,7 +125,10 @@ async def test_stuck_server(tiny_bundle):
         assert (await watch.read()).status == SERVING
         assert await signs() == ({SERVING}, [200, 200, 200], 0.0)
         may_go = threading.Event()
-        engine, infer = server._model.engine, server._model.engine.infer
+        engine, infer = (
+            primary(server).model.engine,
+            primary(server).model.engine.infer,
+        )
         engine.infer = lambda batch: infer(batch) if may_go.wait(PATIENCE) else None
         call = asyncio.ensure_future(stub.Annotate(REQUEST, timeout=PATIENCE))
         assert (await watch.read()).status == NOT_SERVING

@@ -11,7 +11,7 @@ import weakref
 
 import grpc
 import pytest
-from background_server import details, running, until
+from background_server import details, primary, running, until
 from google.rpc.error_details_pb2 import ErrorInfo
 from rollout_load import REQUEST, admin_of, point, under_load
 from tiny_bundle import HEADS, write_tiny_bundle
@@ -52,7 +52,7 @@ async def test_no_call_fails(bundles):
 async def test_memory_is_returned(bundles):
     """A bundle that was replaced is gone, with its engine and threads."""
     async with running(bundles[0], admin_port=0) as (server, _), admin_of(server) as port:
-        model = weakref.ref(server._model)
+        model = weakref.ref(primary(server).model)
         await port.ReloadBundle(admin.ReloadBundleRequest(path=str(bundles[1])))
         await until(lambda: server.metrics.registry.get_sample_value("polyhead_bundles") == 1)
         await asyncio.sleep(0)
@@ -80,7 +80,7 @@ async def test_at_most_two_bundles(bundles):
         running(bundles[0], admin_port=0, drain_seconds=0.05) as (server, _),
         admin_of(server) as port,
     ):
-        old = server._bundles.roster.primary
+        old = primary(server)
         old.hold()
         await port.ReloadBundle(admin.ReloadBundleRequest(path=str(bundles[1])))
         third = admin.ReloadBundleRequest(path=str(bundles[2]))
@@ -96,10 +96,10 @@ async def test_at_most_two_bundles(bundles):
 async def test_same_bundle_is_not_loaded_again(bundles):
     """What is served already is not loaded a second time."""
     async with running(bundles[0], admin_port=0) as (server, _), admin_of(server) as port:
-        before = server._model
+        before = primary(server).model
         answer = await port.ReloadBundle(admin.ReloadBundleRequest())
         assert answer.unchanged
-        assert server._model is before
+        assert primary(server).model is before
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import asyncio
 import grpc
 import pytest
 import structlog
-from background_server import PATIENCE, SERVICE, Gate, details, fields, running, until
+from background_server import PATIENCE, SERVICE, Gate, details, fields, primary, running, until
 from google.rpc.error_details_pb2 import RequestInfo, RetryInfo
 
 from polyhead.v1 import annotation_service_pb2 as pb
@@ -47,7 +47,7 @@ async def test_full_queue_is_refused_at_once_with_retry_info(tiny_bundle):
         gate = Gate(server)
         calls = [await engine_busy(gate, stub)]
         calls.append(asyncio.ensure_future(stub.Annotate(request("waits"), timeout=PATIENCE)))
-        await until(lambda: server._batcher.waiting_tokens > 0)
+        await until(lambda: primary(server).batcher.waiting_tokens > 0)
         error = await status_of(stub.Annotate(request("refused"), timeout=PATIENCE))
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         delay = details(error)[RetryInfo].retry_delay
@@ -64,9 +64,9 @@ async def test_a_deadline_that_cannot_be_met_is_refused_at_once(tiny_bundle):
         calls = [await engine_busy(gate, stub)]
         long = pb.AnnotateRequest(documents=[doc.Document(text="fans " * 50)] * 40, tasks=["pos"])
         calls.append(asyncio.ensure_future(stub.Annotate(long, timeout=PATIENCE)))
-        await until(lambda: server._batcher.waiting_tokens > 0)
+        await until(lambda: primary(server).batcher.waiting_tokens > 0)
         for _ in range(100):
-            server._batcher._cost.learn(64, 60.0)
+            primary(server).batcher._cost.learn(64, 60.0)
         assert value(server, "polyhead_queue_delay_seconds") > 2 * PATIENCE
         error = await status_of(stub.Annotate(request("refused"), timeout=2 * PATIENCE))
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -85,9 +85,9 @@ async def test_interactive_goes_before_bulk(tiny_bundle):
         bulk = request("the fans won " * 40)
         bulk.priority = pb.PRIORITY_BULK
         slow = asyncio.ensure_future(stub.Annotate(bulk, timeout=PATIENCE))
-        await until(lambda: server._batcher._waiting.lane(Priority.BULK).items > 0)
+        await until(lambda: primary(server).batcher._waiting.lane(Priority.BULK).items > 0)
         calls.append(asyncio.ensure_future(stub.Annotate(request("fans"), timeout=PATIENCE)))
-        await until(lambda: server._batcher._waiting.lane(Priority.INTERACTIVE).items > 0)
+        await until(lambda: primary(server).batcher._waiting.lane(Priority.INTERACTIVE).items > 0)
         gate.open()
         answers = await asyncio.gather(slow, *calls)
     assert answers[0].timings.queue_seconds > answers[2].timings.queue_seconds
@@ -110,9 +110,9 @@ async def test_cancelled_caller_frees_its_place(tiny_bundle):
         first = await engine_busy(gate, stub)
         gone = stub.Annotate(request("gone"), timeout=PATIENCE)
         gone_task = asyncio.ensure_future(gone)
-        await until(lambda: server._batcher.waiting_items == 1)
+        await until(lambda: primary(server).batcher.waiting_items == 1)
         stays = asyncio.ensure_future(stub.Annotate(request("stays"), timeout=PATIENCE))
-        await until(lambda: server._batcher.waiting_items == 2)
+        await until(lambda: primary(server).batcher.waiting_items == 2)
         gone.cancel()
         await until(lambda: value(server, "polyhead_cancelled_total") == 1)
         gate.open()
@@ -132,7 +132,7 @@ async def test_clients_deadline_is_kept_in_the_queue(tiny_bundle):
         error = await status_of(stub.Annotate(request("late"), timeout=0.05))
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         await until(lambda: handled(server, "DeadlineExceeded") == 1)
-        assert server._batcher.waiting_tokens == 0
+        assert primary(server).batcher.waiting_tokens == 0
         gate.open()
         assert (await first).annotations
 
@@ -156,7 +156,7 @@ async def test_our_fault_is_told_as_internal_and_logged(tiny_bundle):
         def fail(jobs):
             raise ValueError("the secret reason")
 
-        server._batcher._threads._encode = fail
+        primary(server).batcher._threads._encode = fail
         with structlog.testing.capture_logs(
             processors=[structlog.contextvars.merge_contextvars]
         ) as logs:
@@ -176,12 +176,12 @@ async def test_our_fault_is_told_as_internal_and_logged(tiny_bundle):
 async def test_fault_outside_the_engine(tiny_bundle):
     """A bug in our own conversion is INTERNAL as well, and the next call works."""
     async with running(tiny_bundle) as (server, stub):
-        finish = server._model.finish
-        server._model.finish = lambda *_: {}
+        finish = primary(server).model.finish
+        primary(server).model.finish = lambda *_: {}
         error = await status_of(stub.Annotate(request(), timeout=PATIENCE))
         assert error.code() is grpc.StatusCode.INTERNAL
         assert error.details() == "internal error"
-        server._model.finish = finish
+        primary(server).model.finish = finish
         assert (await stub.Annotate(request(), timeout=PATIENCE)).annotations
 
 
@@ -239,7 +239,7 @@ async def test_many_calls_share_batches(tiny_bundle):
         first = await engine_busy(gate, stub)
         rest = [stub.Annotate(request("fans"), timeout=PATIENCE) for _ in range(10)]
         tasks = [asyncio.ensure_future(call) for call in rest]
-        await until(lambda: server._batcher.waiting_items == 10)
+        await until(lambda: primary(server).batcher.waiting_items == 10)
         gate.open()
         await asyncio.gather(first, *tasks)
         assert value(server, "polyhead_batch_texts_count") == 2

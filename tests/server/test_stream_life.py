@@ -6,7 +6,7 @@ import asyncio
 
 import grpc
 import structlog
-from background_server import PATIENCE, SERVICE, Gate, running, until
+from background_server import PATIENCE, SERVICE, Gate, primary, running, until
 
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead.v1 import document_pb2 as doc
@@ -66,9 +66,9 @@ async def test_cancelled_stream_stops_its_work(tiny_bundle):
         call = stub.AnnotateStream(timeout=PATIENCE)
         await call.write(message(*(item(str(n)) for n in range(20))))
         await asyncio.to_thread(gate.entered.wait, PATIENCE)
-        assert server._batcher.waiting_tokens > 0
+        assert primary(server).batcher.waiting_tokens > 0
         call.cancel()
-        await until(lambda: server._batcher.waiting_tokens == 0)
+        await until(lambda: primary(server).batcher.waiting_tokens == 0)
         gate.open()
         single = pb.AnnotateRequest(documents=[doc.Document(text="the fans")], tasks=["pos"])
         assert (await stub.Annotate(single, timeout=PATIENCE)).annotations
@@ -101,9 +101,9 @@ async def test_quiet_stream_does_not_hold_a_drain_up(tiny_bundle):
 async def test_poison_item_fails_alone(tiny_bundle):
     """Where the engine fails on one item of a message, the others are annotated."""
     async with running(tiny_bundle) as (server, stub):
-        worker = server._batcher._threads
+        worker = primary(server).batcher._threads
         run = worker._encode
-        poison = server._model.tokenize("poison poison poison").tokens + 2
+        poison = primary(server).model.tokenize("poison poison poison").tokens + 2
 
         def fail_on_poison(jobs):
             if any(job.tokens == poison for job in jobs):

@@ -13,7 +13,7 @@ import urllib.request
 import grpc
 import pytest
 import structlog
-from background_server import PATIENCE, BackgroundServer, Gate, running
+from background_server import PATIENCE, BackgroundServer, Gate, primary, running
 from collector import Collector, values
 
 from polyhead.v1 import annotation_service_pb2 as pb
@@ -116,7 +116,7 @@ def test_errors(traced, collector):
 
     with pytest.raises(grpc.RpcError):
         stub.Annotate(request("fans", tasks=["mood"]))
-    server.server._batcher._threads._encode = broken
+    primary(server.server).batcher._threads._encode = broken
     with pytest.raises(grpc.RpcError):
         stub.Annotate(request("fans"))
     server.close()

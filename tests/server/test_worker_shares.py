@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from background_server import running
+from background_server import primary, running
 
 from polyhead_server.rollout import loading
 
@@ -17,6 +17,6 @@ async def test_shares(tiny_bundle, monkeypatch, cpus, workers, tokens, threads):
     monkeypatch.setattr(loading, "usable_cpus", lambda: cpus)
     settings = {"workers": workers, "queue_tokens": 100, "streams": 1}
     async with running(tiny_bundle, **settings) as (server, _):
-        batcher = server._batcher
+        batcher = primary(server).batcher
         assert batcher._bounds.queue_tokens == tokens
         assert len(batcher._threads._threads) == threads

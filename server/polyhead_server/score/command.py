@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from polyhead_server.cpus import usable_cpus
 from polyhead_server.errors import SettingsError, StartError
-from polyhead_server.extras import extra
+from polyhead_server.extras import needs_extra
 from polyhead_server.score.order import BATCH_TOKENS, FRAGMENT_ROWS, MOST_CHARS, Fields, Order
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _finished(
 
 def _ensure_pyarrow(files: Sequence[Path]) -> None:
     if any(file.name.lower().endswith(".parquet") for file in files):
-        with extra("score", "Parquet needs"):
+        with needs_extra("score", "Parquet needs"):
             import pyarrow.parquet  # noqa: F401, PLC0415
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from polyhead_server.errors import UnauthenticatedError
-from polyhead_server.extras import extra
+from polyhead_server.extras import needs_extra
 from polyhead_server.security.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def make_guard(settings: Settings) -> Guard:
 
 
 def _web_tokens(settings: Settings) -> Check:
-    with extra("jwt", "JSON Web Tokens need"):
+    with needs_extra("jwt", "JSON Web Tokens need"):
         from polyhead_server.security.web_tokens import (  # noqa: PLC0415 - an extra
             Terms,
             WebTokens,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from polyhead_server.bundle import MANIFEST, SIGNATURE, identity_of, open_bundle, put_file
 from polyhead_server.errors import BundleError
-from polyhead_server.extras import extra
+from polyhead_server.extras import needs_extra
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +63,6 @@ def ensure_signed(bundle: Bundle, key: Path) -> None:
 
 
 def _keys() -> ModuleType:
-    with extra("signing", "signatures need"):
+    with needs_extra("signing", "signatures need"):
         from polyhead_server.security import keys  # noqa: PLC0415 - an extra
     return keys
