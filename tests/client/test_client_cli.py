@@ -88,6 +88,16 @@ def test_spans_are_marked_in_every_unit(polyhead, unit):
     assert "é😀 loved [Berlin LOC], loved [Apple ORG]" in out
 
 
+def test_priority(polyhead, service, tmp_path):
+    """What is said of the priority is sent; where nothing is, the server's defaults hold."""
+    file = tmp_path / "texts.txt"
+    file.write_text("I love it\n")
+    for source in (["I love it"], ["--file", str(file)]):
+        for said, sent in ([], 0), (["--priority", "interactive"], 1), (["--priority", "bulk"], 2):
+            assert polyhead("annotate", *source, *said)[0] == 0
+            assert service.calls[-1].request.priority == sent
+
+
 def test_windows_are_mentioned_when_there_are_several(polyhead):
     """A text longer than the encoder's limit says so."""
     assert "read in 3 windows" in polyhead("annotate", "word " * 300, "--tasks", "topic")[1]

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from polyhead.v1 import annotation_service_pb2, document_pb2
 from polyhead_server.inference import open_inference_pb2 as pb
+from polyhead_server.schedule import Priority
 
 SERVICE = "inference.GRPCInferenceService"
 
@@ -317,6 +318,9 @@ def test_bad_outputs(inference):
         ("timeout", "int64_param", -1),
         ("timeout", "string_param", "soon"),
         ("timeout", "bool_param", True),
+        ("priority", "string_param", "high"),
+        ("priority", "int64_param", -1),
+        ("priority", "bool_param", True),
     ],
 )
 def test_bad_parameters(inference, name, kind, value):
@@ -387,6 +391,31 @@ async def test_timeouts(tiny_bundle):
             assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         gate.open()
         assert (await first).outputs
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "lane"),
+    [
+        ("int64_param", 0, Priority.INTERACTIVE),
+        ("uint64_param", 1, Priority.INTERACTIVE),
+        ("uint64_param", 2, Priority.BULK),
+        ("string_param", "interactive", Priority.INTERACTIVE),
+        ("string_param", "bulk", Priority.BULK),
+    ],
+)
+async def test_priorities(tiny_bundle, kind, value, lane):
+    """A request waits in the lane that it names, in words or as clients of the protocol do."""
+    async with serving(tiny_bundle) as (server, stub):
+        gate = Gate(server)
+        first = asyncio.ensure_future(stub.ModelInfer(request(), timeout=PATIENCE))
+        await asyncio.to_thread(gate.entered.wait, PATIENCE)
+        asked = request()
+        setattr(asked.parameters["priority"], kind, value)
+        second = asyncio.ensure_future(stub.ModelInfer(asked, timeout=PATIENCE))
+        await until(lambda: primary(server).batcher.lane_tokens(lane) > 0)
+        gate.open()
+        assert (await first).outputs
+        assert (await second).outputs
 
 
 async def test_cancellation(tiny_bundle):

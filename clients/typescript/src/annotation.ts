@@ -11,11 +11,6 @@ const NAME_OF_UNIT: Readonly<Record<OffsetUnit, OffsetUnitName>> = {
   [OffsetUnit.UTF8_BYTE]: "utf8_byte",
   [OffsetUnit.UTF16]: "utf16",
 };
-const UNIT_OF_NAME: Readonly<Record<OffsetUnitName, OffsetUnit>> = {
-  code_point: OffsetUnit.CODE_POINT,
-  utf8_byte: OffsetUnit.UTF8_BYTE,
-  utf16: OffsetUnit.UTF16,
-};
 
 /** What a response says about itself. */
 export interface ResponseInfo {
@@ -82,11 +77,6 @@ export class Annotation {
 export interface AnnotationBatch {
   readonly annotations: readonly Annotation[];
   readonly info: ResponseInfo;
-}
-
-/** The number on the wire for a unit. */
-export function unitOf(name: OffsetUnitName): OffsetUnit {
-  return UNIT_OF_NAME[name];
 }
 
 /** Read what a response, or one message of a stream, says about itself. */

@@ -1,7 +1,7 @@
 // Single calls, over any transport.
 
 import { createClient, type Client, type Transport } from "@connectrpc/connect";
-import { Annotation, infoOf, unitOf, type AnnotationBatch } from "./annotation.js";
+import { Annotation, infoOf, type AnnotationBatch } from "./annotation.js";
 import { documentOf } from "./documents.js";
 import { AnnotationService, type ListTasksResponse } from "./gen/polyhead/v1/annotation_service_pb.js";
 import { errorOf } from "./errors.js";
@@ -10,8 +10,7 @@ import { DEFAULT_TIMEOUT_MS, checkConnection, checkedRetry, checkedTimeoutMs } f
 import type { AnnotateOptions, CallOptions, ClientOptions, DocumentInput } from "./options.js";
 import { Retries } from "./retry.js";
 import { REQUEST_ID_HEADER } from "./status.js";
-
-export const ALL_TASKS: readonly string[] = ["*"];
+import { termsOf } from "./terms.js";
 
 /** Annotates text. Every method rejects with a PolyheadError where the call fails. */
 export interface PolyheadClient {
@@ -59,8 +58,7 @@ export class UnaryClient implements PolyheadClient {
   ): Promise<AnnotationBatch> {
     const request = {
       documents: documents.map(documentOf),
-      tasks: [...(options.tasks ?? ALL_TASKS)],
-      offsetUnit: unitOf(options.offsetUnit ?? "utf16"),
+      ...termsOf(options),
     };
     const [response, requestId] = await this.call(options, (attempt) => this.rpc.annotate(request, attempt));
     const info = infoOf(response, requestId);

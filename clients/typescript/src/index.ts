@@ -27,6 +27,7 @@ export type {
   ClientOptions,
   DocumentInput,
   OffsetUnitName,
+  PriorityName,
   RetryPolicy,
 } from "./options.js";
 export type { ListTasksResponse, Timings } from "./gen/polyhead/v1/annotation_service_pb.js";

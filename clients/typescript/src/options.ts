@@ -41,12 +41,19 @@ export interface CallOptions {
 /** The unit of offsets; `utf16` counts as JavaScript does: `text.slice(start, end)`. */
 export type OffsetUnitName = "code_point" | "utf8_byte" | "utf16";
 
+/** How urgent a call is: bulk work gives way to interactive work, and has a share kept for it. */
+export type PriorityName = "interactive" | "bulk";
+
 /** What a call that annotates may be told. */
 export interface AnnotateOptions extends CallOptions {
   /** Names of tasks, as `listTasks` tells them. Default: all. */
   readonly tasks?: readonly string[];
   /** Default: `utf16`. */
   readonly offsetUnit?: OffsetUnitName;
+  /** How urgent it is. Default: a single call is interactive, a stream bulk. */
+  readonly priority?: PriorityName;
+  /** The bundle to be answered by, of those that the server has; NOT_FOUND for another. */
+  readonly bundleVersion?: string;
 }
 
 /** A document: text, or words that were split before. */

@@ -1,12 +1,12 @@
 // Bulk work over one stream.
 
 import type { AnnotateStreamResponse, StreamOutcome } from "./gen/polyhead/v1/annotation_service_pb.js";
-import { Annotation, infoOf, unitOf, type ResponseInfo } from "./annotation.js";
-import { ALL_TASKS } from "./client.js";
+import { Annotation, infoOf, type ResponseInfo } from "./annotation.js";
 import { documentOf } from "./documents.js";
 import { errorOf, type PolyheadError } from "./errors.js";
 import type { AnnotateOptions, DocumentInput } from "./options.js";
 import { errorOfStatus } from "./status.js";
+import { termsOf } from "./terms.js";
 
 /** A document with the caller's id for it. */
 export interface StreamItem {
@@ -54,10 +54,7 @@ export class Source {
 
 /** Messages, each full but the last. */
 async function* messagesOf(items: Items, options: StreamOptions) {
-  const shared = {
-    tasks: [...(options.tasks ?? ALL_TASKS)],
-    offsetUnit: unitOf(options.offsetUnit ?? "utf16"),
-  };
+  const shared = termsOf(options);
   let gathered = [];
   for await (const { id, document } of items) {
     gathered.push({ id, document: documentOf(document) });

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { InternalError, PolyheadError, UnexpectedStatusError, createPolyheadClient } from "@polyhead/client";
 import type { AnnotateRequest } from "@polyhead/client/v1";
-import { OffsetUnit } from "@polyhead/client/v1";
+import { OffsetUnit, Priority } from "@polyhead/client/v1";
 import { answer, both, connected } from "./serving.js";
 
 /** A service that keeps what it was asked. */
@@ -31,8 +31,23 @@ test("all tasks and offsets as JavaScript counts, where nothing is said", async 
   for (const { request } of kept) {
     assert.deepEqual(request.tasks, ["*"]);
     assert.equal(request.offsetUnit, OffsetUnit.UTF16);
+    assert.equal(request.priority, Priority.UNSPECIFIED);
+    assert.equal(request.bundleVersion, "");
     assert.equal(request.documents[0]?.source.value, "a text");
   }
+});
+
+test("a call says how urgent it is and which bundle is to answer", async (t) => {
+  const kept: { request: AnnotateRequest; headers: Headers }[] = [];
+  for (const [, client] of await both(t, () => keeping(kept))) {
+    await client.annotate("a text", { priority: "bulk", bundleVersion: "2026.12", offsetUnit: "utf8_byte" });
+  }
+  for (const { request } of kept) {
+    assert.equal(request.priority, Priority.BULK);
+    assert.equal(request.bundleVersion, "2026.12");
+    assert.equal(request.offsetUnit, OffsetUnit.UTF8_BYTE);
+  }
+  assert.equal(kept.length, 2);
 });
 
 test("credentials, headers and the request's name travel", async (t) => {

@@ -15,6 +15,7 @@ from polyhead_server.inference.requests import UNITS, understand
 from polyhead_server.inference.statistics import Statistics
 from polyhead_server.inference.tensors import Tensor
 from polyhead_server.reading import raise_together
+from polyhead_server.schedule import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,8 +113,11 @@ class Inference:
 
     async def _annotated(self, work: Work, deadline: float, *, patient: bool) -> Annotated:
         annotate = self.annotator.annotate_items if patient else self.annotator.annotate
+        lane = work.priority
+        if lane is None:
+            lane = Priority.BULK if patient else Priority.INTERACTIVE
         try:
-            annotated = await annotate(work.texts, work.tasks, deadline=deadline)
+            annotated = await annotate(work.texts, work.tasks, deadline=deadline, priority=lane)
             raise_together((), annotated.outcomes)
         except InvalidRequestError as error:
             raise InvalidRequestError([_renamed(v) for v in error.violations]) from None

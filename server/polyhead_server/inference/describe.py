@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from polyhead_server.inference.models import ALL_TASKS, ANY_NUMBER, TEXT
-from polyhead_server.inference.requests import UNITS
+from polyhead_server.inference.requests import PRIORITIES, UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,6 +113,7 @@ def _parameters(model: ServedModel, limits: Limits) -> dict[str, str]:
     """Labels by head, limits, and what a request's parameters may be."""
     values = {
         "offset_unit": f"{' | '.join(UNITS)}; code_point where not given",
+        "priority": f"{' | '.join(PRIORITIES)}, or 1 and above; a stream is bulk by default",
         "timeout": "microseconds; no bound beside the deadline where not given",
         "max_texts": str(limits.max_documents),
         "max_text_chars": str(limits.max_text_chars),

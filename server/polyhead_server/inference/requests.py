@@ -9,6 +9,7 @@ from polyhead_server.errors import InvalidRequestError, Violation
 from polyhead_server.inference.models import TEXT, shown
 from polyhead_server.inference.tensors import split
 from polyhead_server.offsets import Unit
+from polyhead_server.schedule import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +21,9 @@ Parameter = bool | int | float | str
 
 UNITS = {"code_point": Unit.CODE_POINT, "utf8_byte": Unit.UTF8_BYTE, "utf16": Unit.UTF16}
 """Values of the parameter offset_unit."""
+
+PRIORITIES = {"interactive": Priority.INTERACTIVE, "bulk": Priority.BULK}
+"""Values of the parameter priority, beside numbers."""
 
 _MICROSECONDS = 1e-6
 _LONGEST = 10**15
@@ -81,6 +85,8 @@ class Work:
     unit: Unit
     timeout: float | None
     """Seconds; None where the request sets no bound."""
+    priority: Priority | None
+    """The lane to wait in; None where the request does not say."""
 
     @property
     def tasks(self) -> list[str]:
@@ -98,7 +104,9 @@ def understand(request: InferRequest, model: ServedModel, limits: Limits) -> Wor
     unit = _unit(request.parameters)
     timeout = _timeout(request.parameters)
     wanted = _wanted(request.outputs, model)
-    return Work(model, _texts(request.inputs[0], model, limits), wanted, unit, timeout)
+    priority = _priority(request.parameters)
+    texts = _texts(request.inputs[0], model, limits)
+    return Work(model, texts, wanted, unit, timeout, priority)
 
 
 def wrong(field_path: str, description: str) -> InvalidRequestError:
@@ -218,6 +226,19 @@ def _unit(parameters: Mapping[str, Parameter]) -> Unit:
         known = ", ".join(repr(known) for known in UNITS)
         raise wrong("parameters.offset_unit", f"must be one of {known}")
     return UNITS[name]
+
+
+def _priority(parameters: Mapping[str, Parameter]) -> Priority | None:
+    """By name; clients of the protocol send a number: 0 for the default, 1 for the highest."""
+    priority = parameters.get("priority", 0)
+    if isinstance(priority, str) and priority in PRIORITIES:
+        return PRIORITIES[priority]
+    if type(priority) is not int or priority < 0:
+        known = ", ".join(repr(known) for known in PRIORITIES)
+        raise wrong("parameters.priority", f"must be one of {known}, or a whole number")
+    if priority == 0:
+        return None
+    return Priority.INTERACTIVE if priority == 1 else Priority.BULK
 
 
 def _timeout(parameters: Mapping[str, Parameter]) -> float | None:

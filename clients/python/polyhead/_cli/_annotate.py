@@ -158,18 +158,19 @@ def _check_files(options: argparse.Namespace, paths: list[str]) -> None:
 def _outcomes(
     client: SyncCalls, options: argparse.Namespace, texts: list[str], paths: list[str]
 ) -> Iterator[tuple[Item, Outcome]]:
-    unit = options.offset_unit
     for number, text in enumerate(texts, start=1):
         place = f"text {number}" if paths or len(texts) > 1 else ""
         yield Entry(place, str(number), text, 0), _annotate_one(client, options, text)
     if paths:
         rows = Entries(paths, lambda path: form_of(path, options.format), options.column)
-        yield from outcomes(client, rows, options.tasks, unit, rows.ready)
+        yield from outcomes(client, rows, options.tasks, options, rows.ready)
 
 
 def _annotate_one(client: SyncCalls, options: argparse.Namespace, text: str) -> Outcome:
     try:
-        annotation = client.annotate(text, options.tasks, offset_unit=options.offset_unit)
+        annotation = client.annotate(
+            text, options.tasks, offset_unit=options.offset_unit, priority=options.priority
+        )
     except InvalidArgumentError as error:
         return Outcome(0, "", error=error)
     return Outcome(0, "", annotation=annotation)

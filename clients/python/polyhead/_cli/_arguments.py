@@ -7,7 +7,7 @@ import math
 import os
 from pathlib import Path
 
-from polyhead import OffsetUnit
+from polyhead import OffsetUnit, Priority
 from polyhead._cli._inputs import FORMATS, JSONL, WHOLE
 from polyhead._settings import DEFAULT_TARGET, DEFAULT_TIMEOUT
 
@@ -77,6 +77,11 @@ def _add_annotate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         choices=[str(unit) for unit in OffsetUnit],
         default=str(OffsetUnit.CODE_POINT),
         help="the unit of offsets (default: %(default)s)",
+    )
+    command.add_argument(
+        "--priority",
+        choices=[str(priority) for priority in Priority],
+        help="how urgent it is (default: interactive for texts, bulk for files)",
     )
     _add_connection(command)
 

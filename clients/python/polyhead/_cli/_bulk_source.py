@@ -8,6 +8,7 @@ from polyhead._cli._inputs import Entry, Item
 from polyhead._client_stream import PolledSource
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from polyhead import Outcome
@@ -38,7 +39,7 @@ def outcomes(
     client: SyncCalls,
     items: Iterable[Item],
     tasks: Sequence[str] | None,
-    offset_unit: str,
+    options: argparse.Namespace,
     ready: Callable[[], bool] = lambda: True,
 ) -> Iterator[tuple[Item, Outcome]]:
     """Annotate rows, each with its outcome and in their order.
@@ -47,9 +48,12 @@ def outcomes(
         client: The client.
         items: The rows.
         tasks: The tasks; None: every one.
-        offset_unit: The unit of offsets.
+        options: Have the unit of offsets and the priority.
         ready: Says whether the next row is there without waiting.
     """
     source = _Source(items, ready)
-    for outcome in client.annotate_stream(source, tasks, ordered=True, offset_unit=offset_unit):
+    found = client.annotate_stream(
+        source, tasks, ordered=True, offset_unit=options.offset_unit, priority=options.priority
+    )
+    for outcome in found:
         yield source.kept.pop(outcome.index), outcome

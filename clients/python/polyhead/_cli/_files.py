@@ -124,8 +124,7 @@ class _Run:
         journal, errors = self._parts()
         with Progress(total_bytes(self._files()), console) as progress:
             rows = self._rest(journal.rows, progress)
-            unit = self._options.offset_unit
-            for item, outcome in outcomes(client, rows, self._tasks, unit):
+            for item, outcome in outcomes(client, rows, self._tasks, self._options):
                 if outcome.annotation is not None:
                     journal.add({"annotation": _kept(outcome.annotation)})
                 else:
