@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-import openvino as ov
 
 from polyhead_server.cpu_features import read_features
 from polyhead_server.engine import INPUTS, EngineFacts, EngineOptions
 from polyhead_server.errors import BundleError, StartError
+from polyhead_server.openvino_core import shared_core
 from polyhead_server.packing import Packed
 
 if TYPE_CHECKING:
+    import openvino as ov
     from pathlib import Path
 
     from polyhead_server.bundle import Bundle
@@ -76,9 +77,7 @@ class OpenVinoEngine:
         cpu: CpuFeatures | None = None,
     ) -> None:
         self._graph = graph
-        self._core = ov.Core()
-        # A file that is mapped and then cut short would end the process: bundles are replaced.
-        self._core.set_property({"ENABLE_MMAP": False})
+        self._core = shared_core()
         cpu = cpu or _this_cpu(self._core)
         arithmetic = choose_arithmetic(options, cpu, exact=exact)
         self._quick = not exact or arithmetic.floats != "f32"
@@ -112,7 +111,7 @@ class OpenVinoEngine:
         """Drop the compiled encoder once no call is under way."""
         for _ in range(self.streams):
             self._free.acquire()
-        del self._own, self._inputs, self._compiled, self._core
+        del self._own, self._inputs, self._compiled
 
     def _request(self) -> Any:
         """The calling thread's request: it runs in this thread and keeps the last results."""
