@@ -15,8 +15,9 @@ from polyhead_server.openvino_core import shared_core
 from polyhead_server.packing import Packed
 
 if TYPE_CHECKING:
-    import openvino as ov
     from pathlib import Path
+
+    import openvino as ov
 
     from polyhead_server.bundle import Bundle
     from polyhead_server.cpu_features import CpuFeatures
