@@ -17,7 +17,7 @@ import asyncio
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -36,7 +36,7 @@ from polyhead_server.rollout.cores import Cores, SharedEngine
 from polyhead_server.rollout.figures import BundleFigures
 from polyhead_server.rollout.roster import Roster
 from polyhead_server.rollout.served import Served
-from polyhead_server.service import AnnotationService
+from polyhead_server.service import SERVICE, AnnotationService
 from polyhead_server.settings import DEFAULT_BUNDLE
 from polyhead_server.timings import Timings
 from tests.bench.calls import annotate_body
@@ -81,6 +81,13 @@ class TimedEngine:
     def close(self) -> None:
         """Close the engine."""
         self._engine.close()
+
+
+class Asked(NamedTuple):
+    """The method that is asked for, as grpc tells it."""
+
+    method: str
+    invocation_metadata: tuple[()]
 
 
 class MemoryContext:
@@ -207,14 +214,14 @@ async def _whole(
         annotator = Annotator(model, batcher, limits=LIMITS, metrics=metrics)
         served = Served(model, SharedEngine(engine, Cores(1)), batcher, annotator, annotator)
         roster = Roster(served, LIMITS, metrics, BundleFigures(metrics.registry))
-        service: Any = AnnotationService(roster, Calls(metrics), stream_items=1024)
-        decode = Decoder(AnnotateRequest)
+        service = AnnotationService(roster, Calls(metrics), stream_items=1024)
+        method: Any = service.handlers().service(Asked(f"/{SERVICE}/Annotate", ()))
         supply = iter(calls)
 
         async def caller() -> None:
             for call in supply:
-                response = await service.annotate(decode(call), MemoryContext())
-                response.SerializeToString()
+                received = method.request_deserializer(call)
+                method.response_serializer(await method.unary_unary(received, MemoryContext()))
 
         engine.seconds = 0.0
         start = time.process_time()
