@@ -94,7 +94,7 @@ class Options(Generic[SettingsT]):
 
     def help_texts(self) -> dict[str, str]:
         """The sentence below each field of the settings, by name of the field."""
-        return _texts(self.kind)
+        return _TEXTS[self.kind]
 
     def _checked(
         self, values: dict[str, Any], origins: dict[str, str], problems: list[str]
@@ -140,6 +140,13 @@ def _texts(kind: type[Any]) -> dict[str, str]:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=text)):
                 texts[name] = " ".join(str(text).split())
     return texts
+
+
+_TEXTS: dict[type[Any], dict[str, str]] = {
+    kind: _texts(kind) for kind in (Settings, GatewaySettings)
+}
+# Read once, while there is one thread: CPython 3.11's `ast.parse` fails where two threads are in it
+# at a time, and whoever formats a traceback is in it.
 
 
 def _hints(kind: type[Any]) -> dict[str, Any]:
