@@ -28,8 +28,6 @@ _REQUEST = pb.AnnotateRequest(documents=[doc.Document(text=text) for text in _TE
 _TIMES = 3
 _DEADLINE = 2.0
 _PATIENCE = 20.0
-_MOST_LATE = 0.02
-"""Part of the calls that may be let in and yet be too late: forecasts are no prophecies."""
 _REFUSED = ("RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
 
 
@@ -52,7 +50,7 @@ def overload(bundle: Path, folder: Path, size: Size) -> Result:
         late = plain.ended["DEADLINE_EXCEEDED"]
         trial.expect(set(plain.ended) <= {"OK", *_REFUSED}, f"ended with {dict(plain.ended)}")
         trial.expect(
-            late <= 1 + _MOST_LATE * calls, f"{late} of {calls} calls were let in too late"
+            late <= 1 + size.most_late * calls, f"{late} of {calls} calls were let in too late"
         )
         lost = set(patient.ended) - {"OK", "RESOURCE_EXHAUSTED"}
         trial.expect(not lost, f"with retries calls ended with {sorted(lost)}")
