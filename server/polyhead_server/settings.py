@@ -55,8 +55,9 @@ class Settings:
     """What runs the encoder: openvino, or an engine that is installed beside it, such as torch."""
     precision: Literal["auto", "bf16", "f32"] = "auto"
     """What is computed in floating point; auto takes bf16 where the hardware has it, else f32."""
-    streams: int = 1
-    """Batches encoded at the same time, each by its share of the threads; 0 for one a thread."""
+    streams: int = 0
+    """Batches encoded at the same time, each by its share of the threads; 0 for one a thread, which
+    does the most. 1 puts all threads to each batch: a lone text is done sooner, many are not."""
     warm_seconds: float = 0.5
     """Seconds of warm-up, short batches first, before the server is ready; the rest comes after."""
     compile_cache: Path | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Generic
@@ -94,6 +95,8 @@ class Waiting(Generic[Item, Output]):
                 batch = self._next() if self._free else []
                 if batch:
                     self._free -= 1
+                    if self._free and self._lanes.items:
+                        self._changed.notify()
                     return batch
                 self._changed.wait()
         return None
@@ -125,8 +128,10 @@ class Waiting(Generic[Item, Output]):
             self._changed.notify_all()
 
     def _next(self) -> list[Entry[Item, Output]]:
+        """The next batch; no more than its part where other engines stand idle."""
         self.cut_at = time.monotonic()
         tokens, seconds = self._budget()
-        batch = self._lanes.cut(tokens, self.cut_at, self.cut_at + seconds)
+        part = math.ceil(self._lanes.tokens / self._free)
+        batch = self._lanes.cut(min(tokens, part), self.cut_at, self.cut_at + seconds)
         self.cut_tokens = sum(entry.tokens for entry in batch)
         return batch

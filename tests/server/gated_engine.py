@@ -140,13 +140,19 @@ def batcher(
     diary: Diary | None = None,
     *,
     cost: RunCost | None = None,
+    engines: int = 1,
     beside: bool = False,
     **bounds: float,
 ) -> Batcher[Word, str]:
     """A batcher around the engine."""
-    limits = Bounds(**bounds)
-    observer = diary or Diary()
-    return Batcher(engine.encode, observer=observer, bounds=limits, cost=cost, beside=beside)
+    return Batcher(
+        engine.encode,
+        observer=diary or Diary(),
+        bounds=Bounds(**bounds),
+        cost=cost,
+        engines=engines,
+        beside=beside,
+    )
 
 
 def words(text: str, tokens: int = 1) -> list[Word]:

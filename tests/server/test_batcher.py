@@ -59,6 +59,31 @@ async def test_batches_keep_to_the_token_budget():
     assert engine.batches == [["busy"], ["a", "b"], ["c"], ["huge"]]
 
 
+async def test_idle_engines_share_out_what_waits():
+    """A call that meets several idle engines is cut into a batch for each, run at the same time."""
+    engine = GatedEngine(shut=True)
+    async with batcher(engine, engines=2) as b:
+        task = await start(b, "a b c d e")
+        batches = [await engine.entered(), await engine.entered()]
+        assert engine.most_at_once == 2
+        engine.open()
+        engine.open()
+        answer = await soon(task)
+    assert batches == [["a", "b", "c"], ["d", "e"]]
+    assert answer.outputs == ["A", "B", "C", "D", "E"]
+
+
+async def test_a_busy_engines_work_is_left_whole():
+    """Where the other engine is busy, the idle one takes all that waits, up to its budget."""
+    engine = GatedEngine(shut=True)
+    async with batcher(engine, engines=2) as b:
+        tasks = [await busy(engine, b), await start(b, "a b c")]
+        assert await engine.entered() == ["a", "b", "c"]
+        engine.open()
+        engine.open()
+        await soon(asyncio.gather(*tasks))
+
+
 async def test_small_entries_pass_one_that_does_not_fit():
     """A batch is filled up by later entries, and the one passed over comes next."""
     engine = GatedEngine(shut=True)

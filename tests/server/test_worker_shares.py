@@ -20,3 +20,11 @@ async def test_shares(tiny_bundle, monkeypatch, cpus, workers, tokens, threads):
         batcher = primary(server).batcher
         assert batcher._bounds.queue_tokens == tokens
         assert len(batcher._threads._threads) == threads
+
+
+async def test_several_engines_have_no_thread_more(tiny_bundle, monkeypatch):
+    """Several engines keep the processors busy while one makes outputs: each has its own thread."""
+    monkeypatch.setattr(loading, "usable_cpus", lambda: 2)
+    async with running(tiny_bundle, streams=2) as (server, _):
+        engines = primary(server).model.engine.streams  # no more than there are processors
+        assert len(primary(server).batcher._threads._threads) == max(engines, 2)

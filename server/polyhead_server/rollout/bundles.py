@@ -16,6 +16,7 @@ from polyhead_server.rollout.figures import BundleFigures, ReloadFigures
 from polyhead_server.rollout.loading import Loader
 from polyhead_server.rollout.rollout import Rollout
 from polyhead_server.rollout.roster import Roster
+from polyhead_server.rollout.served import return_memory
 from polyhead_server.rollout.watch import Watch, stamp
 
 if TYPE_CHECKING:
@@ -93,4 +94,6 @@ def _load_first(settings: Settings, loader: Loader) -> Loaded:
     threadpool_limits(1, user_api="blas")
     # The engine's thread must not wait long for the event loop to let go of the interpreter.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    return loader.load(settings.bundle)
+    loaded = loader.load(settings.bundle)
+    return_memory()
+    return loaded

@@ -140,8 +140,15 @@ class Loader:
             bounds=bounds,
             cost=loaded.cost,
             engines=loaded.engine.streams,
-            beside=usable_cpus() >= 2 * self._workers,
+            beside=self._beside(loaded.engine.streams),
         )
+
+    def _beside(self, engines: int) -> bool:
+        """Whether a thread more than there are engines makes outputs while the next batch runs.
+
+        Several engines keep the processors busy meanwhile: it would only be in their way.
+        """
+        return engines == 1 and usable_cpus() >= 2 * self._workers
 
 
 def _ensure_unchanged(folder: Path, model: Model) -> None:
