@@ -71,7 +71,7 @@ def main() -> None:
 def layouts(cores: int) -> dict[str, tuple[str, ...]]:
     """Flags of each way to use so many cores; the first is what the others are compared with."""
     return {
-        f"1 process, {cores} threads": (f"--threads={cores}",),
+        f"1 process, {cores} threads": (f"--threads={cores}", "--streams=1"),
         f"{cores} workers, 1 thread each": (f"--workers={cores}", "--threads=1"),
         f"1 process, {cores} streams": (f"--threads={cores}", f"--streams={cores}"),
     }

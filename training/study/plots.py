@@ -27,7 +27,13 @@ TASKS = {
     "uner-ewt": "entities",
     "ud-ewt": "part of speech",
 }
-COLOURS = {"pretrained": "#2458a6", "random": "#b4492d", "recurrent": "#6a8f2f"}
+COLOURS = {
+    "pretrained": "#2458a6",
+    "random": "#b4492d",
+    "recurrent": "#6a8f2f",
+    "AWD-LSTM": "#6a8f2f",
+    "ELMo": "#7a4f9a",
+}
 ALL_SENTENCES = 6920
 
 Row = dict[str, Any]
@@ -81,7 +87,7 @@ def _noisy(change: str, source: str) -> Column:
 
 
 def draw_curves(found: list[Row]) -> None:
-    """Accuracy against computing time, pretrained and random."""
+    """Accuracy against computing time, by what training begins with."""
     chart, axes = plt.subplots(1, len(TASKS), figsize=(12, 3), constrained_layout=True)
     for axis, (source, task) in zip(axes, TASKS.items(), strict=True):
         for row in found:
@@ -147,6 +153,7 @@ def draw() -> None:
     print(table("modes", "what learns", [*_named("all", full), *rows("modes")], [*_tasks(), CPU]))
     print(table("layers", "layers", [*rows("layers"), *_named("6", full)], [*_tasks(), CPU, SPEED]))
     print(table("ways", "way", rows("ways"), [*pair, CPU]))
+    print(table("unlabelled", "learns from", rows("unlabelled"), [*_tasks("sst2"), CPU]))
     print(table("noise", "learned with", rows("noise"), [*pair, *noisy]))
     draw_curves(encoders)
     print(draw_few(rows("data")))

@@ -1,7 +1,7 @@
 """Runs the study: many small trainings with the real command, one row of results for each.
 
-    python training/study/study.py --data DATA --encoder DIR --recurrent DIR --domain DIR
-        --teacher RUN [PART ...]
+    python training/study/study.py --data DATA --encoder DIR --recurrent DIR --bidirectional DIR
+        --domain DIR --teacher RUN [PART ...]
 
 Runs that start from what no option names are left out. A run whose row is there already is not
 repeated, so the study can be stopped and taken up again.
@@ -89,8 +89,9 @@ def study(arguments: list[str]) -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--encoder", required=True, help="the pretrained transformer")
     parser.add_argument("--recurrent", help="a recurrent language model made by pretrain")
+    parser.add_argument("--bidirectional", help="one that reads both ways, made by pretrain")
     parser.add_argument("--domain", help="the transformer, pre-trained further by pretrain")
-    parser.add_argument("--teacher", help="a run to learn from, such as the default bundle's")
+    parser.add_argument("--teacher", help="the run of teacher.toml")
     parser.add_argument("--out", type=Path, default=Path("build/study"))
     options = parser.parse_args(arguments)
     done = known()

@@ -97,6 +97,8 @@ class Variant:
     training: dict[str, Any] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
     """Changes to the sources."""
+    further: tuple[dict[str, Any], ...] = ()
+    """Sources beside those of the heads."""
     start: str = "encoder"
     """What it starts from: the option of the study that names it."""
     noisy: bool = False
@@ -127,6 +129,7 @@ class Variant:
             lines.append(_table("[[heads]]", {"name": head, **HEADS[head]}))
             source = {"head": head, **SOURCES[head], **self.source}
             lines.append(_table("[[sources]]", source))
+        lines += [_table("[[sources]]", source) for source in self.further]
         return "\n\n".join(lines) + "\n"
 
 
@@ -143,6 +146,16 @@ def _value(value: object) -> str:
 RANDOM = {"init": "random"}
 RECURRENT = {"shape_embedding": False}
 CURVE = {"validations": 5}
+FEW_LABELS = {"max_examples": 500, "passes": SIZES[500]}
+WITHOUT_LABELS = {
+    "name": "sst2-unlabelled",
+    "head": "sentiment",
+    "format": "jsonl",
+    "train": SOURCES["sentiment"]["train"],
+    "unlabelled": True,
+    "passes": 1.0,
+}
+"""The same sentences, of which only a teacher says what they are."""
 
 
 def variants() -> list[Variant]:
@@ -150,10 +163,16 @@ def variants() -> list[Variant]:
     found = [
         Variant("encoders", "pretrained", training=CURVE),
         Variant("encoders", "random", encoder=RANDOM, training=CURVE),
+        *(
+            Variant(
+                "encoders", name, encoder=RECURRENT, training={**CURVE, **_rate(1e-3)}, start=start
+            )
+            for name, start in (("AWD-LSTM", "recurrent"), ("ELMo", "bidirectional"))
+        ),
     ]
     found += [Variant("tasks", head, heads=(head,)) for head in HEADS]
     found += [Variant("layers", str(count), encoder={"layers": count}) for count in (3, 4, 5)]
-    return [*found, *_modes(), *_few(1), *_noise(), *_ways(), *_few(2), *_few(3)]
+    return [*found, *_modes(), *_few(1), *_unlabelled(), *_noise(), *_few(2), *_few(3), *_ways()]
 
 
 def _modes() -> list[Variant]:
@@ -181,9 +200,25 @@ def _ways() -> list[Variant]:
         "annealed sampling": {"training": {"sampling": "annealed"}},
         "consistency": {"training": {"consistency": 1.0}},
         "pre-trained on the domain": {"start": "domain"},
-        "taught by the default's run": {"start": "teacher"},
+        "taught": {"start": "teacher"},
     }
     return [Variant("ways", name, heads=PAIR, **change) for name, change in changes.items()]
+
+
+def _unlabelled() -> list[Variant]:
+    """What texts without labels give beside few that have some."""
+    few: dict[str, Any] = {"heads": ("sentiment",), "source": FEW_LABELS}
+    return [
+        Variant("unlabelled", "500 labels", **few),
+        Variant("unlabelled", "500 labels, taught", start="teacher", **few),
+        Variant(
+            "unlabelled",
+            "500 labels, taught also on all texts",
+            start="teacher",
+            further=(WITHOUT_LABELS,),
+            **few,
+        ),
+    ]
 
 
 def _noise() -> list[Variant]:
