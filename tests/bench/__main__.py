@@ -88,7 +88,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--deadline", type=float, default=0.1, help="of open-loop calls, seconds")
     parser.add_argument("--serve", default="", help='flags of the server, as in "--streams 2"')
     parser.add_argument("--no-h2load", action="store_true", help="make all load in Python")
-    parser.add_argument("--peers-seconds", type=float, default=340.0, help="for all peers")
+    parser.add_argument("--peers-seconds", type=float, default=110.0, help="for all peers, about")
     parser.add_argument("--out", type=Path, default=Path("build"))
     options = parser.parse_args()
     if unknown := [part for part in options.parts if part not in _KNOWN]:

@@ -93,6 +93,7 @@ def study(arguments: list[str]) -> int:
     parser.add_argument("--domain", help="the transformer, pre-trained further by pretrain")
     parser.add_argument("--teacher", help="the run of teacher.toml")
     parser.add_argument("--out", type=Path, default=Path("build/study"))
+    parser.add_argument("--keep", action="store_true", help="leave the folders of the runs")
     options = parser.parse_args(arguments)
     done = known()
     for variant in variants():
@@ -105,7 +106,8 @@ def study(arguments: list[str]) -> int:
         with RESULTS.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         print(f"done: {variant.key} in {row['seconds']} s", flush=True)
-        shutil.rmtree(options.out / variant.key)
+        if not options.keep:
+            shutil.rmtree(options.out / variant.key)
     return 0
 
 

@@ -172,7 +172,7 @@ def variants() -> list[Variant]:
     ]
     found += [Variant("tasks", head, heads=(head,)) for head in HEADS]
     found += [Variant("layers", str(count), encoder={"layers": count}) for count in (3, 4, 5)]
-    return [*found, *_modes(), *_few(1), *_unlabelled(), *_noise(), *_few(2), *_few(3), *_ways()]
+    return [*found, *_modes(), *_few(1), *_few(2), *_few(3), *_noise(), *_unlabelled(), *_ways()]
 
 
 def _modes() -> list[Variant]:
@@ -250,8 +250,8 @@ def _few(seed: int) -> list[Variant]:
             source={"max_examples": size, "passes": passes},
             **options,
         )
-        for name, options in starts.items()
         for size, passes in SIZES.items()
+        for name, options in starts.items()
     ]
 
 
