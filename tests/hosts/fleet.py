@@ -143,10 +143,13 @@ class Fleet:
         until(lambda: self.ask_prometheus(query) == count, f"Prometheus reaches {count} servers")
 
     def ask_prometheus(self, query: str) -> float | None:
-        """The value of a query that has one; None where there is none yet."""
+        """The value of a query that has one; None where there is none yet.
+
+        A Prometheus that is still starting answers, but not in JSON.
+        """
         self._check_servers()
         path = f"/api/v1/query?query={quote(query)}"
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, json.JSONDecodeError):
             found = json.loads(self._get("prometheus", PROMETHEUS_PORT, path))["data"]["result"]
             return float(found[0]["value"][1]) if found else None
         return None
