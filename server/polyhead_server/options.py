@@ -142,11 +142,11 @@ def _texts(kind: type[Any]) -> dict[str, str]:
     return texts
 
 
+# Read once, while there is one thread: CPython 3.11's `ast.parse` fails where two threads are in it
+# at a time, and whoever formats a traceback is in it.
 _TEXTS: dict[type[Any], dict[str, str]] = {
     kind: _texts(kind) for kind in (Settings, GatewaySettings)
 }
-# Read once, while there is one thread: CPython 3.11's `ast.parse` fails where two threads are in it
-# at a time, and whoever formats a traceback is in it.
 
 
 def _hints(kind: type[Any]) -> dict[str, Any]:
