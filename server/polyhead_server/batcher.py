@@ -71,6 +71,7 @@ class Batcher(Generic[Item, Output]):
         cost: what is known of the engine beforehand.
         engines: batches that may run at the same time.
         beside: make the outputs of a batch while the next one runs.
+        computing: the engine computes in the threads that call it.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Batcher(Generic[Item, Output]):
         cost: RunCost | None = None,
         engines: int = 1,
         beside: bool = False,
+        computing: bool = True,
     ) -> None:
         self._bounds = bounds or Bounds()
         self._observer = observer
@@ -96,6 +98,7 @@ class Batcher(Generic[Item, Output]):
             cut=self._after_cut,
             done=self._after_run,
             threads=engines + beside,
+            computing=computing,
         )
         self._patient: dict[Priority, dict[Call[Output], Sequence[Item]]] = {
             priority: {} for priority in Priority
@@ -173,6 +176,9 @@ class Batcher(Generic[Item, Output]):
             if timer is not None:
                 timer.cancel()
             self._leave(call)
+            # What the call was failed with knows this frame: without this it would hold the caller,
+            # and its place among a connection's streams, until Python looks for garbage.
+            del call
 
     def ensure_room(
         self, deadline: float = math.inf, priority: Priority = Priority.INTERACTIVE

@@ -374,8 +374,15 @@ async def refuse(context: Context) -> None:
     call elsewhere, nor translate its details.
     """
     code = context.code()
-    if isinstance(code, grpc.StatusCode) and code is not grpc.StatusCode.OK:
+    if not isinstance(code, grpc.StatusCode) or code is grpc.StatusCode.OK:
+        return
+    try:
         await context.abort(code, context.details(), context.trailing_metadata())
+    except grpc.aio.AbortError as abortion:
+        # gRPC keeps it with the call, and its traceback the call with it: the call would hold its
+        # place among its connection's streams until Python looks for garbage.
+        asyncio.get_running_loop().call_soon(abortion.with_traceback, None)
+        raise
 
 
 def told(error: BaseException) -> RequestError:

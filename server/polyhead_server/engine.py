@@ -62,6 +62,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def apart(self) -> bool:
+        """Whether it computes in threads of its own, and not in those that call it."""
+        ...
+
+    @property
     def facts(self) -> EngineFacts:
         """What it chose to be."""
         ...

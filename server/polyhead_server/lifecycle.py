@@ -10,6 +10,7 @@ import grpc
 import structlog
 from grpc_reflection.v1alpha import reflection
 
+from polyhead_server.acceptors import Acceptors
 from polyhead_server.calls import Calls
 from polyhead_server.engines import find_engine
 from polyhead_server.extras import needs_extra
@@ -114,13 +115,14 @@ class Server:
             self._inference, self._calls, stream_items=self._settings.stream_items
         )
         known = (SERVICE, INFERENCE, SERVICE_NAME, reflection.SERVICE_NAME)
-        self._grpc.add_generic_rpc_handlers(
-            (
-                *(service.handlers(), inference.handlers()),
-                *(self._health.handlers(), reflection_handlers(known)),
-            )
+        handlers = (
+            *(service.handlers(), inference.handlers()),
+            *(self._health.handlers(), reflection_handlers(known)),
         )
+        self._grpc.add_generic_rpc_handlers(handlers)
         await self._grpc.start()
+        self._acceptors = Acceptors(self._grpc, handlers)
+        self._acceptors.start()
         if self._http_port is not None and self._http_socket is not None:
             await self._http_port.open(self._http_socket, tls_context(self._settings))
         self._liveness.start()

@@ -11,7 +11,9 @@ import numpy as np
 from polyhead_server.cpu_features import read_features
 from polyhead_server.engine import INPUTS, EngineFacts, EngineOptions
 from polyhead_server.errors import BundleError, StartError
+from polyhead_server.niceness import put_behind
 from polyhead_server.openvino_core import shared_core
+from polyhead_server.openvino_graph import unquantised, with_small_tables
 from polyhead_server.packing import Packed
 
 if TYPE_CHECKING:
@@ -83,9 +85,10 @@ class OpenVinoEngine:
         arithmetic = choose_arithmetic(options, cpu, exact=exact)
         self._quick = not exact or arithmetic.floats != "f32"
         try:
-            self._compiled = self._compile(options, arithmetic)
+            self._compiled = self._start(options, arithmetic)
             self.facts = _facts(cpu, arithmetic, self._compiled)
             self.streams = int(self.facts.streams)  # no more than there are processors
+            self.apart = self.streams > 1  # a single stream's work is done by whoever calls
             _check_ports(self._compiled, hidden_size)
             self._inputs = [self._compiled.input(name) for name in INPUTS]
             self._free = threading.Semaphore(self.streams)
@@ -122,12 +125,17 @@ class OpenVinoEngine:
             self._own.request = self._compiled.create_infer_request()
             return self._own.request
 
+    def _start(self, options: EngineOptions, arithmetic: Arithmetic) -> Any:
+        """Compile; threads that are not those of the callers come behind them."""
+        if options.streams == 1:
+            return self._compile(options, arithmetic)
+        return put_behind(lambda: self._compile(options, arithmetic))
+
     def _compile(self, options: EngineOptions, arithmetic: Arithmetic) -> Any:
         properties = _properties(options, arithmetic)
-        if arithmetic.int8:  # by name: what is cached is then found without reading the graph
-            return self._core.compile_model(str(self._graph), "CPU", properties)
         model = self._core.read_model(self._graph)
-        return self._core.compile_model(_unquantised(model), "CPU", properties)
+        model = with_small_tables(model) if arithmetic.int8 else unquantised(model)
+        return self._core.compile_model(model, "CPU", properties)
 
     def _prove(self, hidden_size: int) -> None:
         """Run the encoder once: a graph that can be read may still be none of ours, or damaged."""
@@ -158,15 +166,6 @@ def open_engine(bundle: Bundle, options: EngineOptions) -> OpenVinoEngine:
 def _run(request: Any, inputs: list[Any], batch: Packed) -> Hidden:
     request.infer(dict(zip(inputs, batch.columns, strict=True)), share_inputs=True)
     return cast("Hidden", request.get_output_tensor(0).data)
-
-
-def _unquantised(model: ov.Model) -> ov.Model:
-    """The graph without the steps that round activations to 8 bits."""
-    for node in model.get_ordered_ops():
-        if node.get_type_name() == "FakeQuantize":
-            node.output(0).replace(node.input_value(0))
-    model.validate_nodes_and_infer_types()
-    return model
 
 
 def _properties(options: EngineOptions, arithmetic: Arithmetic) -> dict[str, str | int | bool]:

@@ -3,7 +3,7 @@
 As many of them as there are engines have one at a time. What comes after the engine, the heads, is
 done by the thread that ran the batch, while another one cuts the next batch and runs it. So nothing
 is handed over, and a thread is woken only where something waits: one call on an idle server meets
-one thread. All of them give way to the event loop.
+one thread. Where it is they who compute, they give way to the event loop.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ class EngineThreads(Generic[Item, Output]):
         cut: called when a batch has left the queue, before it runs.
         done: called with what became of a batch.
         threads: how many there are.
+        computing: the engine computes in these threads, which give way then.
     """
 
     def __init__(
@@ -94,11 +95,13 @@ class EngineThreads(Generic[Item, Output]):
         cut: Callable[[], None],
         done: Callable[[list[Outcome[Item, Output]]], None],
         threads: int,
+        computing: bool = True,
     ) -> None:
         self._encode = encode
         self._waiting = waiting
         self._cut = cut
         self._done = done
+        self._computing = computing
         self._threads = [
             threading.Thread(target=self._work, name=f"polyhead-engine-{number}", daemon=True)
             for number in range(threads)
@@ -117,7 +120,8 @@ class EngineThreads(Generic[Item, Output]):
                 thread.join(max(0.0, end - time.monotonic()))
 
     def _work(self) -> None:
-        give_way()
+        if self._computing:
+            give_way()
         while (batch := self._waiting.cut()) is not None:
             self._cut()
             self._done(self._attempt(batch))

@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from polyhead_server.niceness import give_way, in_background
+from polyhead_server.engine import EngineOptions
+from polyhead_server.model import Model
+from polyhead_server.niceness import BEHIND, WAY, give_way, in_background, put_behind
 
 LAST = 19
-STEPS = 3 if sys.platform == "linux" else 0
+THREADS = Path("/proc/self/task")
+LINUX = sys.platform == "linux"
+STEPS = WAY if LINUX else 0
+FAR = BEHIND if LINUX else 0
 
 
 def niceness():
@@ -45,3 +51,28 @@ async def test_work_in_the_background():
     assert niceness() == before
     with pytest.raises(ZeroDivisionError):
         await in_background(lambda: 1 // 0)
+
+
+def test_what_only_computes_comes_far_behind():
+    """Threads that it starts do, the caller does not, and what it raises comes back."""
+    before = niceness()
+    assert put_behind(lambda: in_thread(niceness)) == min(before + FAR, LAST)
+    assert niceness() == before
+    with pytest.raises(ZeroDivisionError):
+        put_behind(lambda: 1 // 0)
+
+
+@pytest.mark.skipif(not LINUX, reason="only Linux has a niceness for each thread")
+@pytest.mark.parametrize(("streams", "expected"), [(2, BEHIND), (1, 0)])
+def test_threads_of_an_engine(tiny_bundle, streams, expected):
+    """Several streams compute in threads of their own; a single one does in whoever calls."""
+    before = niceness()
+    known = set(THREADS.iterdir())
+    model = Model.load(tiny_bundle, threads=2, options=EngineOptions(streams=streams))
+    model.run(model.jobs(model.tokenize("the word"), ("pos",)))
+    new = set(THREADS.iterdir()) - known
+    found = {os.getpriority(os.PRIO_PROCESS, int(thread.name)) - before for thread in new}
+    assert model.engine.apart == (streams > 1)
+    assert found <= {0, expected}
+    assert expected in found
+    model.close()

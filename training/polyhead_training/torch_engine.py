@@ -80,6 +80,7 @@ class TorchEngine:
         self._bf16 = bf16
         self._free = threading.Semaphore(streams)
         self.streams = streams
+        self.apart = False
         self.facts = _facts(device, bf16=bf16, streams=streams)
 
     def infer(self, batch: Packed) -> Hidden:

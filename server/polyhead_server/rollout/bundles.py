@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from prometheus_client import CollectorRegistry
 from threadpoolctl import threadpool_limits
 
+from polyhead_server.garbage import return_memory, seldom_collect
 from polyhead_server.niceness import in_background
 from polyhead_server.recall import open_recall
 from polyhead_server.rollout.candidates import Candidates
@@ -16,7 +17,6 @@ from polyhead_server.rollout.figures import BundleFigures, ReloadFigures
 from polyhead_server.rollout.loading import Loader
 from polyhead_server.rollout.rollout import Rollout
 from polyhead_server.rollout.roster import Roster
-from polyhead_server.rollout.served import return_memory
 from polyhead_server.rollout.watch import Watch, stamp
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def _load_first(settings: Settings, loader: Loader) -> Loaded:
     threadpool_limits(1, user_api="blas")
     # The engine's thread must not wait long for the event loop to let go of the interpreter.
     sys.setswitchinterval(_SWITCH_SECONDS)
+    seldom_collect()
     loaded = loader.load(settings.bundle)
     return_memory()
     return loaded

@@ -91,6 +91,11 @@ class SharedEngine:
         return self._engine.streams
 
     @property
+    def apart(self) -> bool:
+        """Whether it computes in threads of its own, and not in those that call it."""
+        return self._engine.apart
+
+    @property
     def facts(self) -> EngineFacts:
         """What the engine chose to be."""
         return self._engine.facts

@@ -141,6 +141,7 @@ class Loader:
             cost=loaded.cost,
             engines=loaded.engine.streams,
             beside=self._beside(loaded.engine.streams),
+            computing=not loaded.engine.apart,
         )
 
     def _beside(self, engines: int) -> bool:

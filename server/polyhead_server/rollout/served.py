@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
 import time
 from typing import TYPE_CHECKING
 
@@ -105,11 +103,3 @@ class Served:
         self._annotator.close()
         self.copyist.close()
         await asyncio.to_thread(self.model.close)
-
-
-def return_memory() -> None:
-    """Give what a closed bundle took back to the system, where it can be asked to take it."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
