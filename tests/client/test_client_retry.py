@@ -24,8 +24,8 @@ def retries(**policy):
     return Retries(RetryPolicy(**policy), RetryBudget())
 
 
-def test_the_wait_grows_with_full_jitter():
-    """Waits are drawn from 0 to a ceiling that doubles up to its bound."""
+def test_the_wait_grows_with_equal_jitter():
+    """Waits are drawn from the upper half below a ceiling that doubles up to its bound."""
     for attempt, ceiling in enumerate((1.0, 2.0, 4.0, 4.0), start=1):
         waits = [
             retries(max_attempts=9, initial_backoff=1.0, max_backoff=4.0).delay(
@@ -33,9 +33,9 @@ def test_the_wait_grows_with_full_jitter():
             )
             for _ in range(300)
         ]
-        assert all(0 <= wait <= ceiling for wait in waits)
-        assert max(waits) > 0.9 * ceiling
-        assert min(waits) < 0.1 * ceiling
+        assert all(ceiling / 2 <= wait <= ceiling for wait in waits)
+        assert max(waits) > 0.95 * ceiling
+        assert min(waits) < 0.55 * ceiling
 
 
 def test_attempts_are_bounded():

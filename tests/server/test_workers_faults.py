@@ -102,7 +102,7 @@ def test_no_files_left(served):
 
 def test_drain_under_load(served):
     """SIGTERM lets all workers finish what is under way; status 0, and the port is given up."""
-    many = [doc.Document(text="the fans in the word")] * 1_000
+    many = [doc.Document(text="the fans in the word")] * 4_000
     request = pb.AnnotateRequest(documents=many, tasks=["*"])
     channels = [grpc.insecure_channel(served.address, OWN_CONNECTION) for _ in range(CLIENTS)]
     calls = [
@@ -111,7 +111,7 @@ def test_drain_under_load(served):
     ]
     eventually(lambda: served.metric("polyhead_in_flight") == CLIENTS)
     served.process.send_signal(signal.SIGTERM)
-    assert [len(call.result().annotations) for call in calls] == [1_000] * CLIENTS
+    assert [len(call.result().annotations) for call in calls] == [4_000] * CLIENTS
     for channel in channels:
         channel.close()
     assert served.wait() == 0

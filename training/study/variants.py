@@ -189,6 +189,8 @@ def _ways() -> list[Variant]:
     """One run for each way that has no part of its own; the first is what they change."""
     changes: dict[str, dict[str, Any]] = {
         "plain": {},
+        "taught": {"start": "teacher"},
+        "pre-trained on the domain": {"start": "domain"},
         "mix of layers": {"encoder": {"mix": True}},
         "one more layer": {"encoder": {"add_layers": 1}},
         "slanted, layer by layer": {"training": {"schedule": "slanted", "layer_decay": 0.8}},
@@ -199,8 +201,6 @@ def _ways() -> list[Variant]:
         "sampling by temperature": {"training": {"sampling": "temperature"}},
         "annealed sampling": {"training": {"sampling": "annealed"}},
         "consistency": {"training": {"consistency": 1.0}},
-        "pre-trained on the domain": {"start": "domain"},
-        "taught": {"start": "teacher"},
     }
     return [Variant("ways", name, heads=PAIR, **change) for name, change in changes.items()]
 

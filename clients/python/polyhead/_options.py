@@ -87,9 +87,9 @@ class RetryPolicy:
     """When and how often a call is sent again.
 
     Only failures that sending again can mend are retried: UNAVAILABLE, and RESOURCE_EXHAUSTED
-    where the server said how long to wait. The wait before retry n is drawn from 0 to
-    `min(max_backoff, initial_backoff * 2**(n - 1))` seconds ("full jitter"), on top of what the
-    server said, and never beyond the call's deadline. Over all its calls a client spends at most
+    where the server said how long to wait. The wait before retry n is drawn from half of
+    `min(max_backoff, initial_backoff * 2**(n - 1))` seconds to all of it ("equal jitter"), on top of
+    what the server said, and never beyond the call's deadline. Over all its calls a client spends at most
     one retry for every ten calls, and ten more; it saves up to a hundred.
 
     Attributes:

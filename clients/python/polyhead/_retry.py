@@ -86,4 +86,5 @@ def _never_begun(error: PolyheadError) -> bool:
 
 def _wait(policy: RetryPolicy, attempt: int) -> float:
     ceiling = min(policy.max_backoff, policy.initial_backoff * 2.0 ** min(attempt - 1, 60))
-    return random.uniform(0.0, ceiling)  # noqa: S311 - spreads load, guards no secret
+    # Half of it is certain: all attempts together have to outlast a server that is just going down.
+    return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads load, guards no secret

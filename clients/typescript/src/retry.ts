@@ -48,7 +48,8 @@ export class Retries {
     if (!isTransient(error) || made >= this.policy.maxAttempts) return undefined;
     const ceiling = Math.min(this.policy.maxBackoffMs, this.policy.initialBackoffMs * 2 ** (made - 1));
     const asked = error instanceof OverloadedError ? (error.retryAfterMs ?? 0) : 0;
-    const wait = asked + Math.random() * ceiling;
+    // Half of it is certain: all attempts together have to outlast a server that is just going down.
+    const wait = asked + ceiling * (0.5 + Math.random() / 2);
     if (wait >= leftMs || this.tokens < COST_OF_RETRY) return undefined;
     this.tokens -= COST_OF_RETRY;
     return wait;
