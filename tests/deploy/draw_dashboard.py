@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests" / "server")]
+sys.path[:0] = [str(ROOT / "tests" / name) for name in ("deploy", "server", "gateway")]
 
 import matplotlib as mpl
 
