@@ -27,6 +27,7 @@ from polyhead_server.rollout.bundles import Bundles
 from polyhead_server.security.access import make_access
 from polyhead_server.security.tls import bind, tls_context
 from polyhead_server.service import SERVICE, AnnotationService
+from polyhead_server.trimming import Trimming
 
 if TYPE_CHECKING:
     import socket
@@ -72,6 +73,7 @@ class Server:
             settings.stuck_seconds,
             lambda: self._health.tell(),  # noqa: PLW0108 - made only after
         )
+        self._trimming = Trimming()
         self._health = Health(self._names)
         bundles.roster.on_change = self._health.tell
         metrics.watch_life(lambda: not self.alive)
@@ -126,6 +128,7 @@ class Server:
         if self._http_port is not None and self._http_socket is not None:
             await self._http_port.open(self._http_socket, tls_context(self._settings))
         self._liveness.start()
+        self._trimming.start()
         self._tell_health(serving=True)
         self._bundles.settle()
         if self._admin_port is not None:
@@ -167,6 +170,7 @@ class Server:
         if self._metrics_port is not None:
             self._metrics_port.close()
         await self._bundles.free()
+        await self._trimming.close()
         await self._liveness.close()
         _log.info("stopped", drained=drained)
         return drained
@@ -209,7 +213,10 @@ async def start_server(settings: Settings) -> Server:
     """
     find_engine(settings.engine)
     grpc_server = _grpc_server(settings)
-    address = bind(grpc_server, settings.host, settings.port, settings)
+    # One of several workers listens once it can answer: others do meanwhile, and what the system
+    # gave to this one would wait for seconds.
+    alone = settings.workers == 1
+    address = bind(grpc_server, settings.host, settings.port, settings) if alone else ""
     metrics = Metrics()
     metrics.watch_process()
     metrics_port = None
@@ -223,6 +230,8 @@ async def start_server(settings: Settings) -> Server:
             )
         admin_port = open_admin_port(settings)
         bundles = await Bundles.load(settings, metrics)
+        if not alone:
+            address = bind(grpc_server, settings.host, settings.port, settings)
         server = Server(
             *(settings, grpc_server, bundles, metrics, metrics_port, address),
             http_socket,

@@ -113,7 +113,9 @@ def crowd(bundle: Path, folder: Path, size: Size) -> Result:
 
 
 def _await_settings(sock: socket.socket) -> None:
-    select.select([sock], [], [], 30)
+    poll = select.poll()  # select takes no descriptors above 1,023
+    poll.register(sock, select.POLLIN)
+    poll.poll(30_000)
 
 
 def cancels(bundle: Path, folder: Path, size: Size) -> Result:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
+from background_server import quiet_settings
 
 from polyhead_server.errors import StartError
+from polyhead_server.lifecycle import start_server
+from polyhead_server.rollout.bundles import Bundles
 from polyhead_server.workers.ports import reserved, share
 
 HOST = "127.0.0.1"
@@ -103,3 +107,39 @@ def test_foreign_address():
     """An address that is not ours is told."""
     with pytest.raises(StartError, match="not ours"), reserved("192.0.2.1", 0):
         pass
+
+
+@pytest.mark.parametrize(("workers", "listens"), [(2, False), (1, True)])
+async def test_a_worker_listens_once_it_can_answer(tiny_bundle, monkeypatch, workers, listens):
+    """Until its bundle is loaded, callers are left to the others; a lone server lets them wait."""
+    loading, go, load = asyncio.Event(), asyncio.Event(), Bundles.load
+
+    async def slow(*arguments):
+        loading.set()
+        await go.wait()
+        return await load(*arguments)
+
+    monkeypatch.setattr(Bundles, "load", slow)
+    port = free_port()
+    settings = quiet_settings(tiny_bundle, port=port, workers=workers)
+    starting = asyncio.create_task(start_server(settings))
+    await loading.wait()
+    assert accepts(port) == listens
+    go.set()
+    server = await starting
+    assert accepts(port)
+    assert server.ready.address == f"{HOST}:{port}"
+    await server.stop()
+
+
+def free_port():
+    with socket.create_server((HOST, 0)) as free:
+        return free.getsockname()[1]
+
+
+def accepts(port):
+    try:
+        socket.create_connection((HOST, port), timeout=1.0).close()
+    except ConnectionRefusedError:
+        return False
+    return True

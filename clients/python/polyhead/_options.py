@@ -88,9 +88,9 @@ class RetryPolicy:
 
     Only failures that sending again can mend are retried: UNAVAILABLE, and RESOURCE_EXHAUSTED
     where the server said how long to wait. The wait before retry n is drawn from half of
-    `min(max_backoff, initial_backoff * 2**(n - 1))` seconds to all of it ("equal jitter"), on top of
-    what the server said, and never beyond the call's deadline. Over all its calls a client spends at most
-    one retry for every ten calls, and ten more; it saves up to a hundred.
+    `min(max_backoff, initial_backoff * 2**(n - 1))` seconds to all of it ("equal jitter"), on top
+    of what the server said, and never beyond the call's deadline. Over all its calls a client
+    spends at most one retry for every ten calls, and ten more; it saves up to a hundred.
 
     Attributes:
         max_attempts: Attempts of one call, the first included. 1 turns retries off.
