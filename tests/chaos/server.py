@@ -116,6 +116,13 @@ class Server:
                 return str(error.code().name)
         return "OK"
 
+    def press(self, calls: int) -> None:
+        """So many calls at the same time, however they end."""
+        with grpc.insecure_channel(self.address, OWN_CONNECTION) as channel:
+            annotate = AnnotationServiceStub(channel).Annotate
+            for call in [annotate.future(REQUEST, timeout=PATIENCE) for _ in range(calls)]:
+                call.exception()
+
     def health(self, name: str = "") -> str:
         with grpc.insecure_channel(self.address, OWN_CONNECTION) as channel:
             request = health_pb2.HealthCheckRequest(service=name)
