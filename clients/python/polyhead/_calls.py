@@ -180,10 +180,6 @@ class SyncCalls(ABC):
     ) -> None:
         self.close()
 
-    def _pause(self, seconds: float) -> None:
-        """Wait before a retry."""
-        time.sleep(seconds)
-
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("the client is closed")
@@ -199,7 +195,7 @@ class SyncCalls(ABC):
                 return stop.value  # type: ignore[no-any-return]
             answer = failure = None
             if isinstance(step, Wait):
-                self._pause(step.seconds)
+                time.sleep(step.seconds)
                 continue
             try:
                 answer = self._send(step)

@@ -65,22 +65,6 @@ class Client(SyncCalls):
     def _hang_up(self) -> None:
         self._channel.close()
 
-    def _pause(self, seconds: float) -> None:
-        """Wait before a retry, and have a connection made meanwhile.
-
-        Without a call under way, or somebody who watches it, grpc's sync channel looks after a
-        connection that is being made every 5 seconds only, and all attempts fail before.
-        """
-        self._channel.subscribe(_unmoved, try_to_connect=True)
-        try:
-            super()._pause(seconds)
-        finally:
-            self._channel.unsubscribe(_unmoved)
-
-
-def _unmoved(_: grpc.ChannelConnectivity) -> None:
-    """What is told of a connection that is watched only so that it is made."""
-
 
 def _open(target: str, tls: TLS | None, channel: ChannelOptions) -> grpc.Channel:
     where = connection(target, tls, channel)
