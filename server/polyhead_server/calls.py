@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import grpc
 import structlog
 
+from polyhead_server.aborting import abort
 from polyhead_server.access_log import Work, log_call, log_texts, warn_of_texts
 from polyhead_server.callers import Origin, caller_of
 from polyhead_server.errors import (
@@ -374,15 +375,8 @@ async def refuse(context: Context) -> None:
     call elsewhere, nor translate its details.
     """
     code = context.code()
-    if not isinstance(code, grpc.StatusCode) or code is grpc.StatusCode.OK:
-        return
-    try:
-        await context.abort(code, context.details(), context.trailing_metadata())
-    except grpc.aio.AbortError as abortion:
-        # gRPC keeps it with the call, and its traceback the call with it: the call would hold its
-        # place among its connection's streams until Python looks for garbage.
-        asyncio.get_running_loop().call_soon(abortion.with_traceback, None)
-        raise
+    if isinstance(code, grpc.StatusCode) and code is not grpc.StatusCode.OK:
+        await abort(context, code, context.details(), context.trailing_metadata())
 
 
 def told(error: BaseException) -> RequestError:

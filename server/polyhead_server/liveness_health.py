@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from grpc_health.v1 import health_pb2
 
+from polyhead_server.aborting import abort
 from polyhead_server.received import Decoder
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Health:
         """Say how a name is."""
         status = self._status(await _name(received, context))
         if status == _UNKNOWN:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "nothing of this name is known")
+            await abort(context, grpc.StatusCode.NOT_FOUND, "nothing of this name is known")
         return health_pb2.HealthCheckResponse(status=status)
 
     async def watch(
@@ -94,7 +95,7 @@ async def _name(received: Asked, context: Context) -> str:
     """The name that is asked for; a message that cannot be read ends the call."""
     if received.violations:
         text = "; ".join(f"{one.field}: {one.description}" for one in received.violations)
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
+        await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text)
     return str(received.message.service)
 
 

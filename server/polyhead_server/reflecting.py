@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from polyhead_server.aborting import abort
 from polyhead_server.received import Decoder
 
 if TYPE_CHECKING:
@@ -47,5 +48,5 @@ async def _sound(asked: AsyncIterator[Asked], context: Context) -> AsyncIterator
     async for received in asked:
         if received.violations:
             text = "; ".join(f"{one.field}: {one.description}" for one in received.violations)
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text)
         yield received.message

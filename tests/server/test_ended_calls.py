@@ -13,6 +13,8 @@ import gc
 import grpc
 import pytest
 from background_server import running
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from polyhead.v1.annotation_service_pb2 import AnnotateRequest, AnnotateStreamRequest, StreamItem
 from polyhead.v1.document_pb2 import Document
@@ -70,18 +72,28 @@ async def unknown(stub):
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
+async def unknown_to_health(stub):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.health.Check(HealthCheckRequest(service="nothing"), timeout=PATIENCE)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+ENDS = [answered, refused, cancelled, late, streamed, unknown, unknown_to_health]
+
+
 def kept():
     """Calls that gRPC's server still has, and those that it waits for."""
     return sum(type(one).__name__ == "RPCState" for one in gc.get_objects())
 
 
-@pytest.mark.parametrize("end", [answered, refused, cancelled, late, streamed, unknown])
+@pytest.mark.parametrize("end", ENDS)
 async def test_nothing_is_kept(tiny_bundle, end):
     """However calls end, gRPC has no more of them a moment later than before."""
     async with running(tiny_bundle) as (server, stub):
         where = server.ready.address
         async with grpc.aio.insecure_channel(where) as channel:
             stub.nothing = channel.unary_unary("/polyhead.v1.AnnotationService/Nothing")
+            stub.health = HealthStub(channel)
             await answered(stub)
             await asyncio.sleep(0.1)
             before = kept()
