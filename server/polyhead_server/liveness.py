@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING, Generic
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Generic
 import structlog
 
 from polyhead_server.schedule import Item, Output
+from polyhead_server.tasks import stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,11 +107,8 @@ class Liveness:
 
     async def close(self) -> None:
         """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await stopped(self._task)
+        self._task = None
 
     def look(self, now: float) -> None:
         """See whether the engine is stuck at a monotonic time, and log it where that changed."""

@@ -7,12 +7,12 @@ asked to give it up.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polyhead_server.garbage import trim
+from polyhead_server.tasks import stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,15 @@ nothing is free, and eight for 100 MB."""
 _STATM = Path("/proc/self/statm")
 
 
+def resident_bytes() -> int:
+    """Bytes of this process in memory; 0 where the system does not tell."""
+    try:
+        pages = int(_STATM.read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 class Trimming:
     """Asks for free memory while the process has more than it once had.
 
@@ -35,11 +44,11 @@ class Trimming:
 
     def __init__(
         self,
-        resident: Callable[[], int] | None = None,
+        resident: Callable[[], int] = resident_bytes,
         give_back: Callable[[], None] = trim,
         seconds: float = _SECONDS,
     ) -> None:
-        self._resident = resident or resident_bytes
+        self._resident = resident
         self._give_back = give_back
         self._seconds = seconds
         self._least = 0
@@ -53,11 +62,7 @@ class Trimming:
 
     async def close(self) -> None:
         """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await stopped(self._task)
 
     async def look(self) -> None:
         """Ask for what is free where there is more than at the least so far."""
@@ -71,12 +76,3 @@ class Trimming:
         while True:
             await asyncio.sleep(self._seconds)
             await self.look()
-
-
-def resident_bytes() -> int:
-    """Bytes of this process in memory; 0 where the system does not tell."""
-    try:
-        pages = int(_STATM.read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -120,7 +120,8 @@ async def test_a_worker_listens_once_it_can_answer(tiny_bundle, monkeypatch, wor
         return await load(*arguments)
 
     monkeypatch.setattr(Bundles, "load", slow)
-    port = free_port()
+    with reserved(HOST, 0) as port:
+        pass
     settings = quiet_settings(tiny_bundle, port=port, workers=workers)
     starting = asyncio.create_task(start_server(settings))
     await loading.wait()
@@ -130,11 +131,6 @@ async def test_a_worker_listens_once_it_can_answer(tiny_bundle, monkeypatch, wor
     assert accepts(port)
     assert server.ready.address == f"{HOST}:{port}"
     await server.stop()
-
-
-def free_port():
-    with socket.create_server((HOST, 0)) as free:
-        return free.getsockname()[1]
 
 
 def accepts(port):

@@ -8,7 +8,6 @@ here reaches a caller.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from polyhead_server.annotator import Annotation
 from polyhead_server.errors import RequestError
 from polyhead_server.heads import ClassificationOutput, SpansOutput, TaggingOutput
 from polyhead_server.schedule import Priority
+from polyhead_server.tasks import stopped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,10 +87,7 @@ class Shadowing:
 
     async def close(self) -> None:
         """Drop what waits."""
-        if self._worker is not None:
-            self._worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._worker
+        await stopped(self._worker)
         while self._copies:
             self._leave(self._copies.popleft())
 
