@@ -19,9 +19,13 @@ _MOST_RETRY_SECONDS = 30.0
 _NEWEST = 0.1
 """Weight of the newest batch in what is known of how full they are."""
 _STEP = 0.1
-_LATE_IN = 20
+_LATE_IN = 100
 """Of so many batches one may have calls that took longer than expected."""
-_LEAST_OVERRUN, _MOST_OVERRUN = 0.5, 3.0
+_LEAST_OVERRUN, _FIRST_OVERRUN, _MOST_OVERRUN = 0.5, 1.25, 3.0
+"""The first is on the safe side: what comes of a call that is let in shows only when it ends."""
+_WAY_BACK = 0.1
+"""Part of a call's time that is not the queue's: its answer has still to be written, sent and read.
+While too much is asked of a server a shorter queue costs nothing; an answer that is late does."""
 _AT_EASE = 0.5
 """Part of a call's time below which nobody looks closer at what it has to wait for."""
 _LEAST_BATCH_PART = 4
@@ -61,7 +65,7 @@ class Forecast:
         self._cost = cost
         self._bounds = bounds
         self._batch_tokens = 0.0
-        self._overrun = 1.0
+        self._overrun = _FIRST_OVERRUN
         self._calls = self._late = False  # since the last batch
 
     def learn_batch(self, tokens: int) -> None:
@@ -110,7 +114,7 @@ class Forecast:
         if math.isinf(deadline) or not lane.tokens or not self._cost.trusted:
             return 0.0, -math.inf
         now = time.monotonic()
-        left = deadline - now
+        left = (deadline - now) * (1 - _WAY_BACK)
         most = self._filled_seconds(priority, lane.tokens + tokens)
         if self._overrun * most < left * _AT_EASE:
             return 0.0, -math.inf

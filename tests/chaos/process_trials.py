@@ -46,7 +46,9 @@ def killed_worker(bundle: Path, folder: Path, size: Size) -> Result:
 
 def _replaced(server: Server, victim: int) -> float:
     def done() -> bool:
-        return victim not in server.workers() and server.metric("polyhead_workers") == 2
+        # What the supervisor counts may still count the victim.
+        workers = server.workers()
+        return victim not in workers and len(workers) == server.metric("polyhead_workers") == 2
 
     return seconds_until(done)
 

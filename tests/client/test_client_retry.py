@@ -1,7 +1,10 @@
 """Retries: which failures, how often, and at whose cost."""
 
 import math
+import socket
+import threading
 import time
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 
@@ -16,7 +19,55 @@ from polyhead import (
 from polyhead._retry import Retries, RetryBudget
 from polyhead.testing import serve
 
+_PIECE = 65_536
 UNAVAILABLE = UnavailableError("gone", code="UNAVAILABLE")
+
+
+class Door:
+    """A port before a service's, which can be shut, and opened so that it hesitates."""
+
+    def __init__(self, behind):
+        self._behind = behind
+        self._streams = []
+        self.port = 0
+        self.open()
+
+    def open(self, hesitation=0.0):
+        """Take connections, and pass them on after so many seconds."""
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._listener.getsockname()[1]
+        _start(self._welcome, self._listener, hesitation)
+
+    def shut(self):
+        """End all connections and take no more."""
+        for stream in (self._listener, *self._streams):
+            with suppress(OSError):
+                stream.shutdown(socket.SHUT_RDWR)
+            stream.close()
+        self._streams.clear()
+
+    close = shut
+
+    def _welcome(self, listener, hesitation):
+        with suppress(OSError):
+            while True:
+                outside, _ = listener.accept()
+                time.sleep(hesitation)
+                inside = socket.create_connection(("127.0.0.1", self._behind))
+                self._streams += (outside, inside)
+                _start(_copy, outside, inside)
+                _start(_copy, inside, outside)
+
+
+def _start(run, *args):
+    threading.Thread(target=run, args=args, daemon=True).start()
+
+
+def _copy(source, sink):
+    with suppress(OSError):
+        while piece := source.recv(_PIECE):
+            sink.sendall(piece)
+        sink.shutdown(socket.SHUT_RDWR)
 
 
 def retries(**policy):
@@ -162,3 +213,16 @@ def test_a_server_that_comes_back_is_found(connect):
     with serve(port=first.port) as second:
         client.annotate("x")
         assert len(second.calls) == 1
+
+
+def test_a_server_that_comes_back_slowly_is_found_by_the_default_policy(connect):
+    """A connection is made while a retry is waited for, though it takes more than one look."""
+    with serve() as behind, ExitStack() as stack:
+        door = stack.enter_context(closing(Door(behind.port)))
+        client = connect(f"127.0.0.1:{door.port}", retry=RetryPolicy())
+        client.annotate("x")
+        door.shut()
+        opener = threading.Timer(0.3, door.open, [0.1])
+        opener.start()
+        stack.callback(opener.join)
+        client.annotate("x")

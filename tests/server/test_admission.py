@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import math
+import random
 from collections import deque
 
 import pytest
@@ -224,8 +225,29 @@ def test_an_overload_costs_no_throughput(misfit, monkeypatch):
             play.arrive(arrivals.popleft()[1])
         play.run_batch(arrivals)
     assert play.good >= 0.93 * (play.now - 1000.0) / pace
-    assert play.late - late_first <= 0.04 * play.good
+    assert play.late - late_first <= 0.01 * play.good
     assert play.refused > 2000
+
+
+def test_a_machine_whose_speed_comes_and_goes_keeps_nearly_all_its_promises(monkeypatch):
+    """Speeds a fifth up and down, as on a shared host, make few of those let in too late."""
+    pace, seconds, good, late = 0.001, 0.3, 0, 0
+    for seed in range(5):
+        chance = random.Random(seed)
+        play = Clockwork(
+            Bounds(batch_tokens=16, age_limit=math.inf), known(pace), pace, monkeypatch
+        )
+        arrivals = deque((1000.0 + n * pace / 3, seconds) for n in range(20_000))
+        play.arrive(seconds)
+        runs = 0
+        while arrivals or play.waiting.items:
+            if runs % 20 == 0:
+                play.pace = pace * chance.uniform(0.8, 1.2)
+            runs += 1
+            play.run_batch(arrivals)
+        good, late = good + play.good, late + play.late
+    assert late <= 0.02 * (good + late)
+    assert good >= 25_000
 
 
 def test_a_hiccup_counts_once(monkeypatch):

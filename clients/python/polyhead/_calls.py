@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import grpc
 
-from polyhead._client_stream import StreamMethod, annotate_items
+from polyhead._client_stream import Link, StreamMethod, annotate_items
 from polyhead._options import OffsetUnit, Priority
 from polyhead._plans import CallOptions
 from polyhead._resume import bulk_options
@@ -50,6 +50,10 @@ class SyncCalls(ABC):
     @abstractmethod
     def _hang_up(self) -> None:
         """Close the connection."""
+
+    def _reconnect(self, seconds: float) -> None:
+        """Wait so long, and have a connection made meanwhile."""
+        time.sleep(seconds)
 
     def annotate(
         self,
@@ -139,7 +143,8 @@ class SyncCalls(ABC):
         self._check_open()
         options = CallOptions(tasks, offset_unit, timeout, request_id, priority, bundle_version)
         bulk = bulk_options(self._plans, options, ordered=ordered)
-        return annotate_items(self, self._plans, self._stream_method(), check_items(items), bulk)
+        link = Link(self._stream_method(), self._reconnect)
+        return annotate_items(self, self._plans, link, check_items(items), bulk)
 
     def list_tasks(
         self, *, timeout: float | None = None, bundle_version: str | None = None
@@ -195,7 +200,8 @@ class SyncCalls(ABC):
                 return stop.value  # type: ignore[no-any-return]
             answer = failure = None
             if isinstance(step, Wait):
-                time.sleep(step.seconds)
+                pause = self._reconnect if step.reconnect else time.sleep
+                pause(step.seconds)
                 continue
             try:
                 answer = self._send(step)

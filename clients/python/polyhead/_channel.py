@@ -85,9 +85,9 @@ def _options(target: str, tls: TLS | None, channel: ChannelOptions) -> tuple[tup
         ("grpc.keepalive_time_ms", int(channel.keepalive_seconds * 1000)),
         ("grpc.keepalive_timeout_ms", int(channel.keepalive_timeout_seconds * 1000)),
         ("grpc.keepalive_permit_without_calls", 0),
-        # grpc's own second between attempts to connect would outlast our first retries.
+        # grpc's own waits between attempts to connect, 1 to 120 seconds, would outlast our retries.
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 5000),
+        ("grpc.max_reconnect_backoff_ms", 1000),
         # New addresses of a name, asked for when a connection ends; grpc's own bound is 30 seconds.
         ("grpc.dns_min_time_between_resolutions_ms", 2000),
         ("grpc.primary_user_agent", "polyhead-python"),

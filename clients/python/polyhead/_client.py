@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from polyhead import _health
 from polyhead._bulk import STREAM_PATH, decode_response, encode_request
 from polyhead._calls import SyncCalls
 from polyhead._channel import connection
 from polyhead._options import TLS, BearerToken, ChannelOptions, RetryPolicy
 from polyhead._settings import DEFAULT_TARGET, DEFAULT_TIMEOUT, planner
 from polyhead._status import joined
-from polyhead._steps import Method, Reply, Send
+from polyhead._steps import Deadline, Method, Reply, Send
 
 if TYPE_CHECKING:
     from polyhead._client_stream import StreamMethod
@@ -61,6 +63,19 @@ class Client(SyncCalls):
 
     def _stream_method(self) -> StreamMethod:
         return self._stream
+
+    def _reconnect(self, seconds: float) -> None:
+        """Wait so long with a call that waits for a connection.
+
+        grpc looks after a connection that is being made only while a call waits for it, or else
+        every 5 seconds: all attempts would fail before that, while the server is there again.
+        """
+        deadline = Deadline(seconds)
+        path, encode, decode = Method.HEALTH.value
+        ask = self._channel.unary_unary(path, encode, decode)
+        with contextlib.suppress(grpc.RpcError):
+            ask(_health.ANNOTATION_SERVICE, timeout=seconds, wait_for_ready=True)
+        super()._reconnect(deadline.remaining())
 
     def _hang_up(self) -> None:
         self._channel.close()

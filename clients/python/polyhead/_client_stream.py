@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,6 +50,19 @@ class StreamMethod(Protocol):
         metadata: tuple[tuple[str, str], ...],
     ) -> StreamCall:
         """Open a stream that sends these messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a stream needs of the connection.
+
+    Attributes:
+        method: Opens a stream.
+        reconnect: Waits so many seconds, and has a connection made meanwhile.
+    """
+
+    method: StreamMethod
+    reconnect: Callable[[float], None]
 
 
 _GOODBYE_SECONDS = 5.0
@@ -131,7 +144,7 @@ class _Call:
 def annotate_items(
     client: SyncCalls,
     plans: Planner,
-    method: StreamMethod,
+    link: Link,
     items: Iterable[StreamItem],
     options: BulkOptions,
 ) -> Iterator[Outcome]:
@@ -140,7 +153,7 @@ def annotate_items(
 
     def run() -> Iterator[Outcome]:
         bulk = Bulk(options, client.list_tasks(timeout=options.silence).limits)
-        yield from _Run(plans, method, bulk, options).outcomes(source)
+        yield from _Run(plans, link, bulk, options).outcomes(source)
 
     return run()
 
@@ -148,10 +161,8 @@ def annotate_items(
 class _Run:
     """One bulk stream, over as many calls as it takes."""
 
-    def __init__(
-        self, plans: Planner, method: StreamMethod, bulk: Bulk, options: BulkOptions
-    ) -> None:
-        self._method = method
+    def __init__(self, plans: Planner, link: Link, bulk: Bulk, options: BulkOptions) -> None:
+        self._link = link
         self._metadata = plans.call_metadata(options.request_id)
         self._bulk = bulk
         self._resumption = Resumption(plans.retries, bulk, options)
@@ -208,7 +219,7 @@ class _Run:
 
     def _reopen(self, end: _Ended) -> None:
         self._abandon()
-        time.sleep(self._resumption.broken(end.failure))
+        self._link.reconnect(self._resumption.broken(end.failure))
         for message in self._bulk.unanswered():
             self._send(message)
 
@@ -216,7 +227,7 @@ class _Run:
         if message is None:
             return
         if self._call is None:
-            self._call = _Call(self._method, self._metadata)
+            self._call = _Call(self._link.method, self._metadata)
         self._call.send(self._bulk.encode(message))
 
     def _finish(self) -> None:

@@ -93,7 +93,8 @@ class RetryPolicy:
     spends at most one retry for every ten calls, and ten more; it saves up to a hundred.
 
     Attributes:
-        max_attempts: Attempts of one call, the first included. 1 turns retries off.
+        max_attempts: Attempts of one call, the first included. 1 turns retries off. The default's
+            waits last 3.1 to 6.2 seconds in all, which outlasts a server that is started again.
         initial_backoff: Seconds, at most, before the first retry.
         max_backoff: Seconds, at most, before any retry.
 
@@ -101,7 +102,7 @@ class RetryPolicy:
         ValueError: A value is out of range.
     """
 
-    max_attempts: int = 5
+    max_attempts: int = 6
     initial_backoff: float = 0.2
     max_backoff: float = 5.0
 

@@ -106,7 +106,7 @@ class Planner:
                 return
             if deadline.remaining() <= wait:
                 raise _not_ready(health)
-            yield Wait(wait)
+            yield Wait(wait, reconnect=True)
             wait = min(longest, wait * 2)
 
     def deadline(self, timeout: float | None) -> Deadline:
@@ -157,9 +157,10 @@ class Planner:
                 wait = self.retries.delay(error, attempt, deadline.remaining())
                 if wait is None:
                     raise error from failure
+                pause = Wait(wait, reconnect=isinstance(error, UnavailableError))
             else:
                 return _expect(reply)
-            yield Wait(wait)
+            yield pause
 
     def _check_size(self, request: service_pb2.AnnotateRequest) -> None:
         size = request.ByteSize()

@@ -44,9 +44,15 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Step: wait so many seconds, answer with None."""
+    """Step: wait so many seconds, answer with None.
+
+    Attributes:
+        seconds: How long.
+        reconnect: Whether the server could not be reached, so that a connection has to be made.
+    """
 
     seconds: float
+    reconnect: bool = False
 
 
 @dataclass(frozen=True, slots=True)

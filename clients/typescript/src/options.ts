@@ -61,7 +61,7 @@ export type DocumentInput = string | { readonly words: readonly string[] };
 
 export const DEFAULT_TIMEOUT_MS = 30_000;
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
-const DEFAULT_RETRY: RetryPolicy = { maxAttempts: 5, initialBackoffMs: 200, maxBackoffMs: 5_000 };
+const DEFAULT_RETRY: RetryPolicy = { maxAttempts: 6, initialBackoffMs: 200, maxBackoffMs: 5_000 };
 
 /** Give the timeout back, or throw a RangeError: timers know no longer one. */
 export function checkedTimeoutMs(timeoutMs: number): number {
