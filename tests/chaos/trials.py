@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.chaos import caller_trials, engine_trials, overload_trials, process_trials
+from tests.chaos import caller_trials, clock_trials, engine_trials, overload_trials, process_trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,8 +35,9 @@ TRIALS: dict[str, Run] = {
 
 WITH_RIGHTS: dict[str, tuple[Callable[[], object], Run]] = {
     "full-cache-disk": (process_trials.can_mount, process_trials.full_cache_disk),
+    "clock-jumps": (clock_trials.can_compile, clock_trials.jumping_clock),
 }
-"""What only some machines can do, and how to know."""
+"""What only some machines can do: those with the right to mount, those with a C compiler."""
 
 
 def table(results: Iterable[Result]) -> str:
