@@ -19,8 +19,11 @@ _MOST_RETRY_SECONDS = 30.0
 _NEWEST = 0.1
 """Weight of the newest batch in what is known of how full they are."""
 _STEP = 0.1
-_LATE_IN = 100
-"""Of so many batches one may have calls that took longer than expected."""
+_LATE_IN = 50
+"""Of so many batches with calls that had little time to spare one may have calls that were late."""
+_LITTLE_TO_SPARE = 0.8
+"""Part of a call's time: one of which that much was expected to be used says by being in time that
+forecasts need less of a margin; one that had more to spare says nothing."""
 _LEAST_OVERRUN, _FIRST_OVERRUN, _MOST_OVERRUN = 0.5, 1.25, 3.0
 """The first is on the safe side: what comes of a call that is let in shows only when it ends."""
 _WAY_BACK = 0.1
@@ -66,7 +69,7 @@ class Forecast:
         self._bounds = bounds
         self._batch_tokens = 0.0
         self._overrun = _FIRST_OVERRUN
-        self._calls = self._late = False  # since the last batch
+        self._telling = self._late = False  # calls since the last batch
 
     def learn_batch(self, tokens: int) -> None:
         """Take into account how full a batch was, and the calls that have ended since the last one.
@@ -75,20 +78,23 @@ class Forecast:
         not taken for the way things are.
         """
         self._batch_tokens += _NEWEST * (tokens - self._batch_tokens)
-        if self._calls:
+        if self._telling:
             step = _STEP if self._late else -_STEP / _LATE_IN
             self._overrun = min(max(self._overrun + step, _LEAST_OVERRUN), _MOST_OVERRUN)
-        self._calls = self._late = False
+        self._telling = self._late = False
 
     def learn_call(self, call: Call[Any], seconds: float) -> None:
-        """Take into account how long a call has taken of which something else was expected.
+        """Take into account how long a call has taken of which something was expected.
 
-        What is learned is a factor that nearly all calls keep to: work beside the engine's, and
-        whatever the cost of runs does not explain.
+        What is learned is a factor with which nearly all calls that are let in are in time: for
+        work beside the engine's, and whatever the cost of runs does not explain.
         """
-        if call.expected:
-            self._calls = True
-            self._late |= seconds > self._overrun * call.expected
+        if not call.expected:
+            return
+        time_left = _for_queue(call.deadline - call.entered)
+        late = seconds > time_left
+        self._late |= late
+        self._telling |= late or self._overrun * call.expected > _LITTLE_TO_SPARE * time_left
 
     def wait_seconds(self) -> float:
         """Expected wait of an interactive call that comes now and has no deadline."""
@@ -114,7 +120,7 @@ class Forecast:
         if math.isinf(deadline) or not lane.tokens or not self._cost.trusted:
             return 0.0, -math.inf
         now = time.monotonic()
-        left = (deadline - now) * (1 - _WAY_BACK)
+        left = _for_queue(deadline - now)
         most = self._filled_seconds(priority, lane.tokens + tokens)
         if self._overrun * most < left * _AT_EASE:
             return 0.0, -math.inf
@@ -163,6 +169,11 @@ class Forecast:
             return 0.0
         left = self._waiting.cut_at + self._cost.seconds(tokens) - time.monotonic()
         return max(left, 0.0)
+
+
+def _for_queue(seconds: float) -> float:
+    """What the queue may use of a call's time."""
+    return seconds * (1 - _WAY_BACK)
 
 
 def bounded_retry(seconds: float) -> float:

@@ -256,7 +256,15 @@ def test_a_hiccup_counts_once(monkeypatch):
     for calls in (0, 1, 100):
         play = Clockwork(Bounds(batch_tokens=16), known(0.1), 0.1, monkeypatch)
         play.arrive(0.2)
-        late = Call(concurrent.futures.Future(), play.now, [None], 1, 1, expected=1.0)
+        late = Call(
+            concurrent.futures.Future(),
+            play.now,
+            [None],
+            1,
+            1,
+            deadline=play.now + 2.0,
+            expected=1.0,
+        )
         for _ in range(calls):
             play.forecast.learn_call(late, 10.0)
         play.forecast.learn_batch(16)
