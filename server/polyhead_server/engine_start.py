@@ -48,6 +48,7 @@ def prepare_engine(model: Model, settings: Settings) -> float | None:
             most,
             lambda done, of: _log.debug("warming", done=done, of=of),
             seconds=settings.warm_seconds,
+            together=settings.batch_tokens,
         )
     except BaseException:
         model.close()

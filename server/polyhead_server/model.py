@@ -24,7 +24,7 @@ from polyhead_server.features import (
     side_by_side,
 )
 from polyhead_server.heads import Head, HeadOutput, load_head
-from polyhead_server.packing import ladder, pack
+from polyhead_server.packing import ROW, ladder, ladder_of_rows, pack, pack_rows
 from polyhead_server.security.signing import ensure_signed
 from polyhead_server.self_check import check_batch
 from polyhead_server.warming import Warming
@@ -155,7 +155,8 @@ class Model:
         again. As many threads may encode at a time as the engine has streams.
         """
         start = time.perf_counter()
-        batch = pack([job.window for job in jobs], self.bundle.manifest.tokenizer.position_offset)
+        offset = self.bundle.manifest.tokenizer.position_offset
+        batch = pack_rows([job.window for job in jobs], offset)
         hidden = self.engine.infer(batch)
         seconds = time.perf_counter() - start
         return lambda: self._complete(jobs, batch, hidden, seconds)
@@ -192,19 +193,31 @@ class Model:
         progress: Callable[[int, int], None] | None = None,
         *,
         seconds: float = math.inf,
+        together: int | None = None,
     ) -> int:
         """Run every batch length up to ``most_tokens`` once: a length's first run is slow.
+
+        Each is checked as well: in other lengths other machine code runs.
 
         Args:
             most_tokens: the longest batch there will be.
             progress: is told of every length: how many are done, and how many there are.
             seconds: time to take; short lengths are first.
+            together: tokens of the longest batch of several windows; by default ``most_tokens``.
 
         Returns:
             Lengths that are left, for ``warm_rest``.
+
+        Raises:
+            StartError: the engine computes one of them wrong.
         """
         word = self.tokenize("warm").windows[0]
-        batches = [pack([word] * (length // len(word.ids))) for length in ladder(most_tokens)]
+        size = len(word.ids)
+        batches = [pack([word] * (length // size)) for length in ladder(most_tokens)]
+        if size <= ROW:
+            lengths = ladder_of_rows(together or most_tokens)
+            batches += [pack_rows([word] * (length // ROW * (ROW // size))) for length in lengths]
+        batches.sort(key=lambda batch: len(batch.ids))
         self._warming = Warming(self.engine, batches)
         return self._warming.run(seconds, progress)
 

@@ -12,6 +12,7 @@ from polyhead_server.cpu_features import read_features
 from polyhead_server.engine import INPUTS, EngineFacts, EngineOptions
 from polyhead_server.errors import BundleError, StartError
 from polyhead_server.niceness import put_behind
+from polyhead_server.openvino_attention import by_rows, with_whole_scores
 from polyhead_server.openvino_core import shared_core
 from polyhead_server.openvino_graph import unquantised, with_small_tables
 from polyhead_server.packing import Packed
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from polyhead_server.engine import Hidden
 
 _TRIAL_TOKENS = 16
+_SEGMENTS = INPUTS.index("segment_ids")
+_ROWS_RANK = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class OpenVinoEngine:
     def infer(self, batch: Packed) -> Hidden:
         """Encode a batch: [N, H]. The array is valid until the calling thread's next call."""
         with self._free:
-            return _run(self._request(), self._inputs, batch)
+            return run_batch(self._request(), self._inputs, batch)
 
     def plain(self, batch: Packed) -> Hidden | None:
         """Encode a batch in f32 with nothing quantised but the weights: [N, H]."""
@@ -109,7 +112,7 @@ class OpenVinoEngine:
         options = EngineOptions(threads=1)
         compiled = self._compile(options, Arithmetic(int8=False, floats="f32"))
         inputs = [compiled.input(name) for name in INPUTS]
-        return _run(compiled.create_infer_request(), inputs, batch).copy()
+        return run_batch(compiled.create_infer_request(), inputs, batch).copy()
 
     def close(self) -> None:
         """Drop the compiled encoder once no call is under way."""
@@ -133,8 +136,7 @@ class OpenVinoEngine:
 
     def _compile(self, options: EngineOptions, arithmetic: Arithmetic) -> Any:
         properties = _properties(options, arithmetic)
-        model = self._core.read_model(self._graph)
-        model = with_small_tables(model) if arithmetic.int8 else unquantised(model)
+        model = served_graph(self._core.read_model(self._graph), int8=arithmetic.int8)
         return self._core.compile_model(model, "CPU", properties)
 
     def _prove(self, hidden_size: int) -> None:
@@ -163,8 +165,19 @@ def open_engine(bundle: Bundle, options: EngineOptions) -> OpenVinoEngine:
     )
 
 
-def _run(request: Any, inputs: list[Any], batch: Packed) -> Hidden:
-    request.infer(dict(zip(inputs, batch.columns, strict=True)), share_inputs=True)
+def served_graph(model: ov.Model, *, int8: bool) -> ov.Model:
+    """What is compiled of a bundle's graph."""
+    model = with_small_tables(with_whole_scores(model)) if int8 else unquantised(model)
+    return by_rows(model)
+
+
+def run_batch(request: Any, inputs: list[Any], batch: Packed) -> Hidden:
+    """Run a request of a served graph, whose inputs are given in the order of ``INPUTS``."""
+    columns = dict(zip(inputs, batch.columns, strict=True))
+    segments = inputs[_SEGMENTS]
+    if segments.get_partial_shape().rank.get_length() == _ROWS_RANK:
+        columns[segments] = batch.laid_out
+    request.infer(columns, share_inputs=True)
     return cast("Hidden", request.get_output_tensor(0).data)
 
 

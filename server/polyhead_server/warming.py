@@ -1,4 +1,8 @@
-"""Runs every batch length once before callers do: a length's first run is slow."""
+"""Runs every batch length once before callers do: a length's first run is slow.
+
+And it may be wrong: libraries choose their machine code by length, and that of one may have a fault
+on some processor. All batches hold the same window again and again, whose vectors must be the same.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,22 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
+import structlog
+
+from polyhead_server.errors import StartError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from polyhead_server.engine import Engine
+    from polyhead_server.engine import Engine, Hidden
     from polyhead_server.packing import Packed
+
+_log = structlog.get_logger(__name__)
+
+_TOLERANCE = 0.1
+"""Relative difference between a window in one batch and in another that passes: there is none where
+the same is computed, and 0.5 in the case that was met."""
 
 
 class Warming:
@@ -19,13 +34,14 @@ class Warming:
 
     Args:
         engine: what is warmed.
-        batches: one of each length, in order of length.
+        batches: one of each length, in order of length; all of one window.
     """
 
     def __init__(self, engine: Engine, batches: Sequence[Packed]) -> None:
         self._engine = engine
         self._batches = batches
         self._done = 0
+        self._wanted: Hidden | None = None
         self._stopped = threading.Event()
         self._rest: threading.Thread | None = None
 
@@ -43,6 +59,9 @@ class Warming:
 
         Returns:
             Lengths that are left.
+
+        Raises:
+            StartError: the engine computes a length wrong.
         """
         end = time.monotonic() + seconds
         while self.left and not self._stopped.is_set():
@@ -56,9 +75,7 @@ class Warming:
 
     def run_rest(self) -> None:
         """Run what is left from a thread, between the batches of callers."""
-        self._rest = threading.Thread(
-            target=self.run, args=(math.inf,), name="polyhead-warming", daemon=True
-        )
+        self._rest = threading.Thread(target=self._run_rest, name="polyhead-warming", daemon=True)
         self._rest.start()
 
     def stop(self) -> None:
@@ -67,12 +84,35 @@ class Warming:
         if self._rest is not None:
             self._rest.join()
 
+    def _run_rest(self) -> None:
+        try:
+            self.run(math.inf)
+        except StartError as error:
+            _log.error("length_computed_wrong", reason=str(error))
+
     def _warm(self, batch: Packed) -> None:
         """Run a batch in every stream: the streams are told apart by the threads that call."""
         others = [_thread(self._engine, batch) for _ in range(self._engine.streams - 1)]
-        self._engine.infer(batch)
+        found = _windows(self._engine.infer(batch), batch)
         for other in others:
             other.join()
+        if self._wanted is None:
+            self._wanted = found[0]
+        size = float(np.linalg.norm(self._wanted))
+        off = float(np.linalg.norm(found - self._wanted, axis=(1, 2)).max())
+        if not off <= _TOLERANCE * size:  # nor is nan
+            facts = self._engine.facts
+            raise StartError(
+                f"{facts.device} does not compute batches of {len(batch.ids)} tokens aright with "
+                f"{facts.engine} in {facts.weights} and {facts.floats}: their vectors are "
+                f"{off / size:.2g} off"
+            )
+
+
+def _windows(hidden: Hidden, batch: Packed) -> Hidden:
+    """Vectors of each window of a batch of windows that are alike, [B, W, H]."""
+    size = batch.used // len(batch.starts)
+    return hidden.take(np.add.outer(batch.starts, np.arange(size)), axis=0)
 
 
 def _thread(engine: Engine, batch: Packed) -> threading.Thread:

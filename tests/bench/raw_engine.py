@@ -20,7 +20,8 @@ import openvino as ov
 from polyhead_server.bundle import open_bundle
 from polyhead_server.cpus import usable_cpus
 from polyhead_server.engine import INPUTS
-from polyhead_server.packing import pack
+from polyhead_server.openvino_engine import run_batch, served_graph
+from polyhead_server.packing import pack_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -164,7 +165,7 @@ class _Encoder:
 
     def one_by_one(self, kind: str, seconds: float) -> dict[str, float]:
         request = self._compiled[1].create_infer_request()
-        batches = [pack([window], self._offset) for window in self._windows[kind]]
+        batches = [pack_rows([window], self._offset) for window in self._windows[kind]]
         times: list[float] = []
         end = time.perf_counter() + seconds
         for batch in itertools.cycle(batches):
@@ -220,7 +221,7 @@ def filled(windows: Sequence[Window], budget: int, offset: int) -> list[Packed]:
             room.append(budget)
         bins[place].append(window)
         room[place] -= size
-    return [pack(one, offset) for one in bins]
+    return [pack_rows(one, offset) for one in bins]
 
 
 def _compile(bundle: Bundle, layout: Layout) -> Any:
@@ -233,11 +234,14 @@ def _compile(bundle: Bundle, layout: Layout) -> Any:
         "ENABLE_CPU_PINNING": False,
     }
     core = ov.Core()
-    return core.compile_model(core.read_model(bundle.path / spec.file), "CPU", options)
+    model = core.read_model(bundle.path / spec.file)
+    graph = served_graph(model, int8=spec.precision != "fp32")
+    return core.compile_model(graph, "CPU", options)
 
 
 def _infer(request: Any, batch: Packed) -> None:
-    request.infer(dict(zip(INPUTS, batch.columns, strict=True)), share_inputs=True)
+    inputs = [request.get_compiled_model().input(name) for name in INPUTS]
+    run_batch(request, inputs, batch)
 
 
 def _work(pipe: Connection, path: Path, windows: Mapping[str, Sequence[Window]]) -> None:

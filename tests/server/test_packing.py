@@ -8,7 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyhead_server.encoding import Window
-from polyhead_server.packing import FILL_SEGMENT, FINE, GROWTH, STEP, ladder, ladder_length, pack
+from polyhead_server.packing import (
+    FILL_SEGMENT,
+    FINE,
+    GROWTH,
+    ROW,
+    STEP,
+    ladder,
+    ladder_length,
+    ladder_of_rows,
+    layout,
+    one_row,
+    pack,
+    pack_rows,
+)
 
 
 def window(length: int, first_id: int = 10) -> Window:
@@ -58,16 +71,41 @@ def test_the_ladder_holds_every_batch_up_to_its_limit(tokens, most):
     assert rungs[-1] == ladder_length(most)
 
 
-@given(st.lists(st.integers(3, 60), min_size=1, max_size=12))
-def test_every_window_is_found_again_at_its_start(lengths):
-    """Nothing of a window is lost, moved or mixed with another's."""
+@pytest.mark.parametrize("put", [pack, pack_rows])
+@given(lengths=st.lists(st.integers(3, 80), min_size=1, max_size=40))
+def test_every_window_is_found_again_at_its_start(put, lengths):
+    """Nothing of a window is lost or mixed with another's; none lies in two rows."""
     windows = [window(length, 100 * number) for number, length in enumerate(lengths)]
-    batch = pack(windows)
+    batch = put(windows)
+    row = batch.row or len(batch.ids)
+    assert batch.laid_out.shape == (len(batch.ids) // row, row)
+    assert len(batch.ids) == ladder_length(len(batch.ids))
+    assert np.count_nonzero(batch.segments == FILL_SEGMENT) == len(batch.ids) - batch.used
     assert batch.used == sum(lengths) <= len(batch.ids)
     for number, (start, item) in enumerate(zip(batch.starts, windows, strict=True)):
         end = start + len(item.ids)
         assert batch.ids[start:end].tolist() == item.ids.tolist()
         assert set(batch.segments[start:end].tolist()) == {number}
+        assert batch.positions[start:end].tolist() == list(range(len(item.ids)))
+        assert start // row == (end - 1) // row
+
+
+@given(st.lists(st.integers(3, 80), min_size=1, max_size=40))
+def test_rows_are_taken_where_they_cost_less(lengths):
+    """Never for one batch that would be longer by more than attention is spared."""
+    chosen, flat = layout(lengths), one_row(lengths)
+    assert chosen.cost <= flat.cost
+    assert chosen.row in (ROW, flat.size)
+    if chosen.row != flat.size:
+        assert chosen.size in ladder_of_rows(chosen.size)
+
+
+def test_many_short_windows_lie_in_rows_and_a_long_one_does_not():
+    """Twelve of 16 tokens fill three rows; a window longer than a row has the batch's length."""
+    assert (layout([16] * 12).size, layout([16] * 12).row) == (192, ROW)
+    assert layout([16] * 4).row == 64 == layout([16] * 4).size
+    assert layout([70, 16, 16]).row == layout([70, 16, 16]).size == 112
+    assert layout([40] * 4).row == layout([40] * 4).size == 160
 
 
 def test_there_are_few_lengths_however_long_batches_become():

@@ -7,9 +7,10 @@ import pytest
 from tiny_bundle import HIDDEN
 
 from polyhead_server.engine import EngineOptions
+from polyhead_server.errors import StartError
 from polyhead_server.model import Model
 from polyhead_server.openvino_engine import OpenVinoEngine
-from polyhead_server.packing import ladder
+from polyhead_server.packing import ladder, ladder_of_rows, pack
 from polyhead_server.warming import Warming
 
 
@@ -47,16 +48,16 @@ def noted(tiny_bundle, model):
 
 
 def test_every_length_is_run_shortest_first(model, noted):
-    """Once, in order, and nothing is left."""
+    """Once, in order, in one row and in several, and nothing is left."""
     engine = noted()
-    assert model.warm(300) == 0
-    assert [length for length, _ in engine.runs] == ladder(300)
+    assert model.warm(300, together=192) == 0
+    assert [length for length, _ in engine.runs] == sorted(ladder(300) + ladder_of_rows(192))
 
 
 def test_warming_ends_with_its_time(model, noted):
     """Without time only the shortest length is run; a thread runs the others."""
     engine = noted()
-    lengths = ladder(128)
+    lengths = sorted(ladder(128) + ladder_of_rows(128))
     assert model.warm(128, seconds=0) == len(lengths) - 1
     assert [length for length, _ in engine.runs] == lengths[:1]
     model.warm_rest()
@@ -87,7 +88,7 @@ def test_closing_ends_the_warming(model, noted, monkeypatch):
         return infer(batch)
 
     monkeypatch.setattr(engine, "infer", infer_when_let)
-    batches = [model.check_batch()] * 1000
+    batches = [pack(model.tokenize("warm").windows)] * 1000
     warming = Warming(engine, batches)
     warming.run_rest()
     assert entered.wait(10)
@@ -99,3 +100,30 @@ def test_closing_ends_the_warming(model, noted, monkeypatch):
     assert not stopping.is_alive()
     assert warming.left == 999
     assert warming.run(math.inf) == 999
+
+
+@pytest.fixture
+def faulty(model, monkeypatch):
+    """A model whose engine computes 32 tokens wrong, as one does that was met."""
+    infer = model.engine.infer
+
+    def wrong(batch):
+        hidden = infer(batch)
+        return hidden[::-1] if len(batch.ids) == 32 else hidden
+
+    monkeypatch.setattr(model.engine, "infer", wrong)
+    return model
+
+
+def test_a_length_that_is_computed_wrong_is_no_secret(faulty):
+    """Where the machine gets one length wrong nothing is served."""
+    with pytest.raises(StartError, match="batches of 32 tokens"):
+        faulty.warm(64)
+
+
+def test_a_length_that_is_found_wrong_later_is_logged(faulty, capsys):
+    """Lengths that are warmed behind the first callers are checked, too."""
+    faulty.warm(64, seconds=0)
+    faulty.warm_rest()
+    faulty._warming._rest.join()
+    assert "length_computed_wrong" in capsys.readouterr().out

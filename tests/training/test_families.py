@@ -16,7 +16,9 @@ from transformers import AutoModel, AutoTokenizer
 
 from polyhead_server.engine import INPUTS
 from polyhead_server.model import Model
-from polyhead_server.packing import pack
+from polyhead_server.openvino_attention import by_rows
+from polyhead_server.openvino_engine import run_batch
+from polyhead_server.packing import ROW, pack, pack_rows
 from polyhead_training.assets import load_assets
 from polyhead_training.cli import main
 from polyhead_training.config import load_config
@@ -114,14 +116,21 @@ def test_padded_rows_give_what_single_windows_give(family, encoder_of):
 def test_the_served_graph_gives_what_torch_gives(family, encoder_of):
     """Also for batches longer than the encoder's longest text, and each window as if alone."""
     encoder, windows, spec = encoder_of(family)
-    compiled = ov.compile_model(trace_encoder(encoder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    graph = by_rows(trace_encoder(encoder))
+    compiled = ov.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     run = partial(graph_run, compiled)
-    many = windows * 6
+    many = windows * 8
     batch = pack(many, spec.position_offset)
     assert len(batch.ids) > 2 * MAX_TOKENS
     served = run(batch)
     engine = TorchEngine(encoder, torch.device("cpu"))
     np.testing.assert_allclose(served[: batch.used], engine.infer(batch)[: batch.used], atol=2e-4)
+    rows = pack_rows(many, spec.position_offset)
+    in_rows = run(rows)
+    assert rows.row == ROW
+    for window, start, at in zip(many, batch.starts, rows.starts, strict=True):
+        size = len(window.ids)
+        np.testing.assert_allclose(in_rows[at : at + size], served[start : start + size], atol=2e-4)
     for start, window in zip(batch.starts[:4], windows, strict=False):
         alone = run(single := pack([window], spec.position_offset))[: single.used]
         np.testing.assert_allclose(served[start : start + single.used], alone, atol=2e-4)
@@ -129,7 +138,8 @@ def test_the_served_graph_gives_what_torch_gives(family, encoder_of):
 
 def graph_run(compiled, batch):
     """What a graph gives for a packed batch."""
-    return compiled(dict(zip(INPUTS, batch.columns, strict=True)))[0].copy()
+    inputs = [compiled.input(name) for name in INPUTS]
+    return run_batch(compiled.create_infer_request(), inputs, batch).copy()
 
 
 def test_tokens_of_gpt2_see_those_before_them_only(encoder_of):
