@@ -31,8 +31,9 @@ class RunCost:
     """Seconds of a run as a + b * tokens + c * tokens**2, none of the three negative.
 
     The square is that of the batch's length: attention is masked by window, not skipped, so windows
-    of any lengths cost what their sum costs, less where they lie in rows (``packing``). Fitted by least squares of the relative error,
-    forgetting older runs, in the information form (normal equations), which unlike the covariance
+    of any lengths cost what their sum costs, less where they lie in rows (``packing``). Fitted by
+    least squares of the relative error, forgetting older runs, in the information form (normal
+    equations), which unlike the covariance
     form neither loses definiteness nor winds up while all runs are alike. One thread may learn
     while others ask.
     """
