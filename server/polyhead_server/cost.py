@@ -33,9 +33,8 @@ class RunCost:
     The square is that of the batch's length: attention is masked by window, not skipped, so windows
     of any lengths cost what their sum costs, less where they lie in rows (``packing``). Fitted by
     least squares of the relative error, forgetting older runs, in the information form (normal
-    equations), which unlike the covariance
-    form neither loses definiteness nor winds up while all runs are alike. One thread may learn
-    while others ask.
+    equations), which unlike the covariance form neither loses definiteness nor winds up while all
+    runs are alike. One thread may learn while others ask.
     """
 
     def __init__(self) -> None:
