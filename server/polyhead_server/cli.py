@@ -12,28 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from rich.console import Console
-from rich.table import Table
 
 from polyhead_server import notify, options
 from polyhead_server.bundle import open_bundle
-from polyhead_server.check_command import add_check
 from polyhead_server.collector import with_collector
 from polyhead_server.cpus import usable_cpus
 from polyhead_server.errors import PolyheadError, SettingsError
-from polyhead_server.fetch_command import add_fetch_bundle
-from polyhead_server.gateway.command import add_gateway
 from polyhead_server.logs import configure_logs
 from polyhead_server.loops import loop_factory
 from polyhead_server.notify import signs_of_life
-from polyhead_server.plan.command import add_plan
-from polyhead_server.rollout.command import add_bundles
-from polyhead_server.score.command import add_score
-from polyhead_server.security.sign_commands import add_signing
 from polyhead_server.signals import reload_on_signal, stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from rich.table import Table
 
     from polyhead_server.bundle import Bundle
     from polyhead_server.ready import Ready
@@ -41,6 +34,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+_SERVE = "serve"
 _WRONG_USE = 2
 _NOT_DRAINED = 1
 
@@ -52,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 where all went well, 1 where a drain did not finish in time, 2 where settings, a bundle or
         the machine do not allow it.
     """
-    parsed = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parsed = _parser(others=list(arguments[:1]) != [_SERVE]).parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = parsed.command
     try:
         return command(parsed)
@@ -62,12 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain([str(error)])
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*, others: bool) -> argparse.ArgumentParser:
+    """The flags of `serve`, and of all other commands where one of them may be meant."""
     parser = argparse.ArgumentParser(prog="polyhead-server", description=__doc__)
     parser.add_argument("--version", action="version", version=version("polyhead-server"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser(
-        "serve",
+        _SERVE,
         help="serve a bundle over gRPC",
         description="Serves a bundle over gRPC until SIGTERM or SIGINT. Each flag can be given as "
         "the environment variable in brackets, too; the flag counts.",
@@ -78,14 +74,26 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", help="verify a bundle and show what is in it")
     inspect.add_argument("bundle", type=Path, help="folder of the bundle")
     inspect.set_defaults(command=_inspect)
-    add_gateway(commands)
-    add_check(commands)
-    add_fetch_bundle(commands)
-    add_plan(commands)
-    add_bundles(commands)
-    add_signing(commands)
-    add_score(commands)
+    if others:
+        _add_others(commands)
     return parser
+
+
+def _add_others(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add what is slow to import, and what a server that starts can do without."""
+    from polyhead_server.check_command import add_check  # noqa: PLC0415
+    from polyhead_server.fetch_command import add_fetch_bundle  # noqa: PLC0415
+    from polyhead_server.gateway.command import add_gateway  # noqa: PLC0415
+    from polyhead_server.plan.command import add_plan  # noqa: PLC0415
+    from polyhead_server.rollout.command import add_bundles  # noqa: PLC0415
+    from polyhead_server.score.command import add_score  # noqa: PLC0415
+    from polyhead_server.security.sign_commands import add_signing  # noqa: PLC0415
+
+    for add in (
+        *(add_gateway, add_check, add_fetch_bundle, add_plan),
+        *(add_bundles, add_signing, add_score),
+    ):
+        add(commands)
 
 
 def _complain(problems: Sequence[str]) -> int:
@@ -137,6 +145,8 @@ def _announce(ready: Ready) -> None:
 
 
 def _inspect(parsed: argparse.Namespace) -> int:
+    from rich.console import Console  # noqa: PLC0415 - slow to import
+
     bundle = open_bundle(parsed.bundle)
     console = Console()
     console.print(f"{bundle.name} {bundle.version}: every file has its digest", highlight=False)
@@ -145,6 +155,8 @@ def _inspect(parsed: argparse.Namespace) -> int:
 
 
 def _heads_table(bundle: Bundle) -> Table:
+    from rich.table import Table  # noqa: PLC0415 - slow to import
+
     table = Table("head", "kind", "labels", "figures", box=None, pad_edge=False)
     for head in bundle.heads:
         figures = [f"{f.data_set} {f.split} {f.metric} {f.value:.4f}" for f in head.figures]

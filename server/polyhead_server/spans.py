@@ -6,7 +6,6 @@ Output 0 is O; label x has outputs 2x + 1 (B, its first word) and 2x + 2 (I, its
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 Scores = NDArray[np.float32]
 Path = NDArray[np.intp]
 
-_NEVER = np.float32(-1e9)
+_NEVER = -1e9
 _FLOOR = np.float32(1e-30)
 
 
@@ -51,7 +50,9 @@ def best_path(scores: Scores, adjacent: float = 0.0) -> Path:
     best one.
     """
     path: Path = scores.argmax(axis=1)
-    return path if _free(path.tolist()) else _viterbi(scores, adjacent)
+    if _free(path.tolist()):
+        return path
+    return np.array(_viterbi(scores, adjacent), np.intp)
 
 
 def _free(path: Sequence[int]) -> bool:
@@ -66,32 +67,45 @@ def _free(path: Sequence[int]) -> bool:
     return True
 
 
-@lru_cache(maxsize=64)
-def _rule(outputs: int, adjacent: float) -> Scores:
-    """Reward, 0 or less, of going from one output to the next."""
-    rule = np.zeros((outputs, outputs), np.float32)
-    for begin in range(1, outputs, 2):
+def _viterbi(scores: Scores, adjacent: float) -> list[int]:
+    """The best path by dynamic programming; in lists, since arrays of a few numbers take longer."""
+    logs: list[list[float]] = np.log(np.maximum(scores, _FLOOR)).tolist()
+    total = [log + _NEVER * (output > 0 and output % 2 == 0) for output, log in enumerate(logs[0])]
+    steps = []
+    for log in logs[1:]:
+        total, before = _step(total, log, adjacent)
+        steps.append(before)
+    path = [total.index(max(total))]
+    for before in reversed(steps):
+        path.append(before[path[-1]])
+    return path[::-1]
+
+
+def _step(total: list[float], log: list[float], adjacent: float) -> tuple[list[float], list[int]]:
+    """Go on by one word: what each output adds up to then, and the output before it."""
+    best = max(total)
+    at = total.index(best)
+    after = [best + value for value in log]
+    before = [at] * len(log)
+    for begin in range(1, len(log), 2):
         inside = begin + 1
-        rule[:, inside] = _NEVER
-        rule[begin : inside + 1, inside] = 0
-        rule[begin : inside + 1, begin] = -adjacent
-    return rule
+        source = begin if total[begin] >= total[inside] else inside
+        after[inside], before[inside] = total[source] + log[inside], source
+        if adjacent and at in (begin, inside):
+            after[begin], before[begin] = _begun(total, log[begin], at, begin, adjacent)
+    return after, before
 
 
-def _viterbi(scores: Scores, adjacent: float) -> Path:
-    logs = np.log(np.maximum(scores, _FLOOR))
-    rule = _rule(scores.shape[1], adjacent)
-    total = logs[0] + rule[0]
-    back = np.zeros(scores.shape, np.intp)
-    for word in range(1, len(logs)):
-        options = total[:, None] + rule
-        back[word] = options.argmax(axis=0)
-        total = options.max(axis=0) + logs[word]
-    path = np.zeros(len(logs), np.intp)
-    path[-1] = total.argmax()
-    for word in range(len(logs) - 1, 0, -1):
-        path[word - 1] = back[word, path[word]]
-    return path
+def _begun(
+    total: list[float], log: float, at: int, begin: int, adjacent: float
+) -> tuple[float, int]:
+    """Begin a span where the best output so far is of its label: at a cost, or behind another."""
+    others = [value for output, value in enumerate(total) if output not in (begin, begin + 1)]
+    paid, other = total[at] - adjacent, max(others)
+    if paid >= other:
+        return paid + log, at
+    source = others.index(other)
+    return other + log, source if source < begin else source + 2
 
 
 def read_spans(path: Path, scores: Scores) -> tuple[SpanOutput, ...]:
@@ -116,7 +130,7 @@ def find_spans(
         path = best[start:end]
         if any(path):
             if not _free(path):
-                path = _viterbi(scores[start:end], adjacent).tolist()
+                path = _viterbi(scores[start:end], adjacent)
             found.append(_read(path, by_label[start:end]))
         else:
             found.append(())
