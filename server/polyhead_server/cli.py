@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain([str(error)])
 
 
-def _parser(*, others: bool) -> argparse.ArgumentParser:
+def _parser(*, others: bool = True) -> argparse.ArgumentParser:
     """The flags of `serve`, and of all other commands where one of them may be meant."""
     parser = argparse.ArgumentParser(prog="polyhead-server", description=__doc__)
     parser.add_argument("--version", action="version", version=version("polyhead-server"))
