@@ -54,9 +54,10 @@ def by_rows(model: ov.Model) -> ov.Model:
     All other inputs stay flat, [B * R]. A graph that attends in another way than to a token's own
     segment, as causal ones do, or that is built unlike ours, is left alone: its segments stay flat.
     """
-    found = [shapes for attention in _attentions(model) if (shapes := _shapes(attention))]
+    attentions = list(_attentions(model))
+    found = [shapes for attention in attentions if (shapes := _shapes(attention))]
     old = next((one for one in model.get_parameters() if _SEGMENTS in _names(one)), None)
-    if old is None or not found or len(found) < len(list(_attentions(model))):
+    if old is None or not found or len(found) < len(attentions):
         return model
     rows = ops.parameter([-1, -1], np.int32)
     shape = ops.shape_of(rows, "i64")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from polyhead_server.bundle import Bundle
     from polyhead_server.cpu_features import CpuFeatures
+    from polyhead_server.encoding import IntArray
     from polyhead_server.engine import Hidden
 
 _TRIAL_TOKENS = 16
@@ -93,7 +94,7 @@ class OpenVinoEngine:
             self.streams = int(self.facts.streams)  # no more than there are processors
             self.apart = self.streams > 1  # a single stream's work is done by whoever calls
             _check_ports(self._compiled, hidden_size)
-            self._inputs = [self._compiled.input(name) for name in INPUTS]
+            self._inputs = Inputs(self._compiled)
             self._free = threading.Semaphore(self.streams)
             self._own = threading.local()
             self._prove(hidden_size)
@@ -111,8 +112,7 @@ class OpenVinoEngine:
             return None
         options = EngineOptions(threads=1)
         compiled = self._compile(options, Arithmetic(int8=False, floats="f32"))
-        inputs = [compiled.input(name) for name in INPUTS]
-        return run_batch(compiled.create_infer_request(), inputs, batch).copy()
+        return run_batch(compiled.create_infer_request(), Inputs(compiled), batch).copy()
 
     def close(self) -> None:
         """Drop the compiled encoder once no call is under way."""
@@ -171,13 +171,26 @@ def served_graph(model: ov.Model, *, int8: bool) -> ov.Model:
     return by_rows(model)
 
 
-def run_batch(request: Any, inputs: list[Any], batch: Packed) -> Hidden:
-    """Run a request of a served graph, whose inputs are given in the order of ``INPUTS``."""
-    columns = dict(zip(inputs, batch.columns, strict=True))
-    segments = inputs[_SEGMENTS]
-    if segments.get_partial_shape().rank.get_length() == _ROWS_RANK:
-        columns[segments] = batch.laid_out
-    request.infer(columns, share_inputs=True)
+class Inputs:
+    """The inputs of a compiled served graph: how a batch is handed to it."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._ports = [compiled.input(name) for name in INPUTS]
+        segments = self._ports[_SEGMENTS]
+        in_rows = segments.get_partial_shape().rank.get_length() == _ROWS_RANK
+        self._segments = segments if in_rows else None
+
+    def of(self, batch: Packed) -> dict[Any, IntArray]:
+        """A batch by input, its segments row by row where the graph attends in rows."""
+        columns = dict(zip(self._ports, batch.columns, strict=True))
+        if self._segments is not None:
+            columns[self._segments] = batch.laid_out
+        return columns
+
+
+def run_batch(request: Any, inputs: Inputs, batch: Packed) -> Hidden:
+    """Run a request of a compiled served graph."""
+    request.infer(inputs.of(batch), share_inputs=True)
     return cast("Hidden", request.get_output_tensor(0).data)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from polyhead_server.bundle import LONGEST_WINDOW
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from polyhead_server.encoding import IntArray, Window
 
@@ -135,20 +135,21 @@ def _several_rows(lengths: Sequence[int]) -> Layout:
 
 def pack(windows: Sequence[Window], position_offset: int = 0) -> Packed:
     """Lay windows behind each other."""
-    return _packed(windows, one_row(_lengths(windows)), position_offset)
+    return _packed(windows, one_row, position_offset)
 
 
 def pack_rows(windows: Sequence[Window], position_offset: int = 0) -> Packed:
     """Lay windows out in the way that costs least: anywhere, in one row or in several."""
-    return _packed(windows, layout(_lengths(windows)), position_offset)
+    return _packed(windows, layout, position_offset)
 
 
-def _lengths(windows: Sequence[Window]) -> list[int]:
-    return [len(window.ids) for window in windows]
-
-
-def _packed(windows: Sequence[Window], plan: Layout, position_offset: int) -> Packed:
-    lengths = _lengths(windows)
+def _packed(
+    windows: Sequence[Window],
+    lay_out: Callable[[Sequence[int]], Layout],
+    position_offset: int,
+) -> Packed:
+    lengths = [len(window.ids) for window in windows]
+    plan = lay_out(lengths)
     size = plan.size
     ids, positions, shapes = np.zeros((3, size), np.int32)
     segments = np.full(size, FILL_SEGMENT, np.int32)

@@ -70,7 +70,9 @@ def _free(path: Sequence[int]) -> bool:
 def _viterbi(scores: Scores, adjacent: float) -> list[int]:
     """The best path by dynamic programming; in lists, since arrays of a few numbers take longer."""
     logs: list[list[float]] = np.log(np.maximum(scores, _FLOOR)).tolist()
-    total = [log + _NEVER * (output > 0 and output % 2 == 0) for output, log in enumerate(logs[0])]
+    total = logs[0][:]
+    for inside in range(2, len(total), 2):
+        total[inside] += _NEVER
     steps = []
     for log in logs[1:]:
         total, before = _step(total, log, adjacent)

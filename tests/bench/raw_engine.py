@@ -19,8 +19,7 @@ import openvino as ov
 
 from polyhead_server.bundle import open_bundle
 from polyhead_server.cpus import usable_cpus
-from polyhead_server.engine import INPUTS
-from polyhead_server.openvino_engine import run_batch, served_graph
+from polyhead_server.openvino_engine import Inputs, run_batch, served_graph
 from polyhead_server.packing import pack_rows
 
 if TYPE_CHECKING:
@@ -164,13 +163,14 @@ class _Encoder:
         return self._run(kind, self._choices[kind], seconds).figures()
 
     def one_by_one(self, kind: str, seconds: float) -> dict[str, float]:
-        request = self._compiled[1].create_infer_request()
+        compiled = self._compiled[1]
+        request, inputs = compiled.create_infer_request(), Inputs(compiled)
         batches = [pack_rows([window], self._offset) for window in self._windows[kind]]
         times: list[float] = []
         end = time.perf_counter() + seconds
         for batch in itertools.cycle(batches):
             begun = time.perf_counter()
-            _infer(request, batch)
+            run_batch(request, inputs, batch)
             times.append(time.perf_counter() - begun)
             if begun > end:
                 break
@@ -187,6 +187,7 @@ class _Encoder:
         supply = itertools.cycle(self._batches[key])
         counts: list[tuple[int, int]] = []
         compiled = self._compiled[choice.layout.streams]
+        inputs = Inputs(compiled)
         start, cpu = time.perf_counter(), time.process_time()
 
         def feed() -> None:
@@ -194,7 +195,7 @@ class _Encoder:
             texts = tokens = 0
             while time.perf_counter() - start < seconds:
                 batch = next(supply)
-                _infer(request, batch)
+                run_batch(request, inputs, batch)
                 texts += len(batch.starts)
                 tokens += batch.used
             counts.append((texts, tokens))
@@ -237,11 +238,6 @@ def _compile(bundle: Bundle, layout: Layout) -> Any:
     model = core.read_model(bundle.path / spec.file)
     graph = served_graph(model, int8=spec.precision != "fp32")
     return core.compile_model(graph, "CPU", options)
-
-
-def _infer(request: Any, batch: Packed) -> None:
-    inputs = [request.get_compiled_model().input(name) for name in INPUTS]
-    run_batch(request, inputs, batch)
 
 
 def _work(pipe: Connection, path: Path, windows: Mapping[str, Sequence[Window]]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.chaos.size import SHORT
-from tests.chaos.trials import TRIALS, WITH_RIGHTS
+from tests.chaos.trials import TRIALS, able
 
-HERE = TRIALS | {name: run for name, (can, run) in WITH_RIGHTS.items() if can()}
+HERE = TRIALS | able()
 
 
 @pytest.mark.parametrize("name", HERE)

@@ -40,6 +40,11 @@ WITH_RIGHTS: dict[str, tuple[Callable[[], object], Run]] = {
 """What only some machines can do: those with the right to mount, those with a C compiler."""
 
 
+def able() -> dict[str, Run]:
+    """Those of them that this machine can do."""
+    return {name: run for name, (can, run) in WITH_RIGHTS.items() if can()}
+
+
 def table(results: Iterable[Result]) -> str:
     """The results in Markdown."""
     lines = [

@@ -7,10 +7,10 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from polyhead_server.engine import INPUTS
 from polyhead_server.model import Model
 from polyhead_server.openvino_attention import by_rows, with_whole_scores
-from polyhead_server.openvino_engine import run_batch, served_graph
+from polyhead_server.openvino_engine import Inputs, run_batch, served_graph
+from polyhead_server.openvino_graph import unquantised
 from polyhead_server.packing import ROW, pack, pack_rows
 from polyhead_server.settings import DEFAULT_BUNDLE
 
@@ -37,7 +37,7 @@ def runner(model, precision="f32"):
     """A function that runs a graph on a batch."""
     compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
     request = compiled.create_infer_request()
-    inputs = [compiled.input(name) for name in INPUTS]
+    inputs = Inputs(compiled)
     return lambda batch: run_batch(request, inputs, batch).copy()
 
 
@@ -59,23 +59,14 @@ def test_rows_change_nothing(windows, int8):
     many = windows * 5
     rows, flat = pack_rows(many), pack(many)
     assert rows.row == ROW
-    whole = read() if int8 else served_flat(read())
     run = runner(served_graph(read(), int8=int8))
-    before = each(runner(with_whole_scores(whole) if int8 else whole)(flat), flat, many)
+    in_one_row = with_whole_scores(read()) if int8 else unquantised(read())
+    before = each(runner(in_one_row)(flat), flat, many)
     for batch in (rows, flat):
         for found, wanted in zip(each(run(batch), batch, many), before, strict=True):
             np.testing.assert_allclose(found, wanted, atol=2e-4)
     alone = run(single := pack(many[:1]))
     np.testing.assert_allclose(alone[: single.used], before[0], atol=2e-4)
-
-
-def served_flat(model):
-    """The graph in full precision with flat segments."""
-    for node in model.get_ordered_ops():
-        if node.get_type_name() == "FakeQuantize":
-            node.output(0).replace(node.input_value(0))
-    model.validate_nodes_and_infer_types()
-    return model
 
 
 def test_no_length_is_computed_wrong(windows):

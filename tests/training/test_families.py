@@ -14,10 +14,9 @@ from tiny_families import FAMILIES, MAX_TOKENS, write_family
 from toy_data import toy_config
 from transformers import AutoModel, AutoTokenizer
 
-from polyhead_server.engine import INPUTS
 from polyhead_server.model import Model
 from polyhead_server.openvino_attention import by_rows
-from polyhead_server.openvino_engine import run_batch
+from polyhead_server.openvino_engine import Inputs, run_batch
 from polyhead_server.packing import ROW, pack, pack_rows
 from polyhead_training.assets import load_assets
 from polyhead_training.cli import main
@@ -138,8 +137,7 @@ def test_the_served_graph_gives_what_torch_gives(family, encoder_of):
 
 def graph_run(compiled, batch):
     """What a graph gives for a packed batch."""
-    inputs = [compiled.input(name) for name in INPUTS]
-    return run_batch(compiled.create_infer_request(), inputs, batch).copy()
+    return run_batch(compiled.create_infer_request(), Inputs(compiled), batch).copy()
 
 
 def test_tokens_of_gpt2_see_those_before_them_only(encoder_of):

@@ -71,8 +71,7 @@ class Client(SyncCalls):
         every 5 seconds: all attempts would fail before that, while the server is there again.
         """
         deadline = Deadline(seconds)
-        path, encode, decode = Method.HEALTH.value
-        ask = self._channel.unary_unary(path, encode, decode)
+        ask = self._methods[Method.HEALTH]
         with contextlib.suppress(grpc.RpcError):
             ask(_health.ANNOTATION_SERVICE, timeout=seconds, wait_for_ready=True)
         super()._reconnect(deadline.remaining())

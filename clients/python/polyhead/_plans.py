@@ -106,7 +106,7 @@ class Planner:
                 return
             if deadline.remaining() <= wait:
                 raise _not_ready(health)
-            yield Wait(wait, reconnect=True)
+            yield Wait(wait, reconnect=isinstance(health, UnavailableError))
             wait = min(longest, wait * 2)
 
     def deadline(self, timeout: float | None) -> Deadline:
