@@ -18,6 +18,7 @@ import structlog
 from polyhead_server.aborting import abort
 from polyhead_server.access_log import Work, log_call, log_texts, warn_of_texts
 from polyhead_server.callers import Origin, caller_of
+from polyhead_server.departure import Departure
 from polyhead_server.errors import (
     DeadlineExceededError,
     DrainingError,
@@ -114,6 +115,7 @@ class Calls:
         if log_text:
             warn_of_texts()
         self.draining = False
+        self.departure = Departure()
         self.access = access or Access()
         self._under_way = 0
         metrics.in_flight.set_function(lambda: self._under_way)

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _LAST_WORDS_SECONDS = 1.0
-"""Time for calls that a drain gave up to be told so."""
+"""Time for calls that a drain gave up to be told so, and for connections to end by themselves."""
+_LARGE_SHARE = 0.5
+"""Part of the time to drain for which large calls may keep connections from being told."""
 _LAST_SPANS_SECONDS = 2.0
 """Time to send what is left of traces."""
 
@@ -144,7 +146,7 @@ class Server:
         Returns:
             Whether all calls under way were finished within the limit.
         """
-        if self._calls.draining:
+        if self._calls.departure.begun:
             return True
         limit = self._settings.drain_seconds
         end = time.monotonic() + limit
@@ -153,14 +155,17 @@ class Server:
         await self._bundles.hold()
         if self._admin_port is not None:
             await self._admin_port.close()
-        refusing = asyncio.create_task(self._grpc.stop(limit + _LAST_WORDS_SECONDS))
+        await self._calls.departure.begin(limit * _LARGE_SHARE)
+        left = max(0.0, end - time.monotonic())
+        refusing = asyncio.create_task(self._grpc.stop(left + _LAST_WORDS_SECONDS))
         self._calls.drain()
         if self._http_port is not None:
             await self._http_port.refuse()
-        drained = await self._calls.idle(limit)
+        drained = await self._calls.idle(max(0.0, end - time.monotonic()))
         await self._bundles.roster.drain(max(0.0, end - time.monotonic()))
         await self._bundles.roster.close()
         await self._calls.idle(_LAST_WORDS_SECONDS)
+        await asyncio.wait([refusing], timeout=_LAST_WORDS_SECONDS)
         await self._grpc.stop(None)
         await refusing
         if self._http_port is not None:

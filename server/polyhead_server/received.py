@@ -41,6 +41,8 @@ class Received(Generic[MessageT]):
     """The strings that are not UTF-8; they are empty in the message."""
     malformed: bool = False
     """The bytes are no message of this type at all; the message is empty."""
+    size: int = 0
+    """How many bytes."""
 
     def sound(self) -> MessageT:
         """The message.
@@ -69,7 +71,7 @@ class Decoder(Generic[MessageT]):
     def __call__(self, data: bytes) -> Received[MessageT]:
         """Decode one message."""
         try:
-            return Received(self._type.FromString(data))
+            return Received(self._type.FromString(data), size=len(data))
         except DecodeError:
             return self._mend(data)
 

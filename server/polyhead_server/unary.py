@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from operator import methodcaller
-from typing import TYPE_CHECKING, Any
-
-import grpc
+from typing import TYPE_CHECKING, Any, cast
 
 from polyhead_server.calls import Method, refuse
+from polyhead_server.departure import LARGE_REQUEST
 from polyhead_server.received import Decoder, Received
+from polyhead_server.taken import taken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    import grpc
+
     from polyhead_server.calls import Call, Calls, Context
 
     Answer = Callable[[Any, Call], Awaitable[Any]]
-
-_serialize = methodcaller("SerializeToString")
 
 
 def unary(
@@ -33,18 +32,49 @@ def unary(
         to_all: answer those, too, who may not call.
     """
 
-    async def handle(received: Received[Any], context: Context) -> Any:
-        with calls.open(context, method) as call:
-            call.received()
-            if not to_all:
-                call.let_in()
-            response = await answer(received.sound(), call)
-            call.sent()
-            call.send_id()
-            return response
-        await refuse(context)
-        return None
+    async def respond(received: Received[Any], call: Call) -> bytes:
+        call.received()
+        if not to_all:
+            call.let_in()
+        response: bytes = (await answer(received.sound(), call)).SerializeToString()
+        call.sent()
+        call.send_id()
+        return response
 
-    return grpc.unary_unary_rpc_method_handler(
-        handle, request_deserializer=Decoder(kind), response_serializer=_serialize
-    )
+    async def at_once(received: Received[Any], context: Context) -> bytes:
+        if received.size >= LARGE_REQUEST:
+            calls.departure.large(context)
+        with calls.open(context, method) as call:
+            return await respond(received, call)
+        await refuse(context)
+        return b""  # to nobody: the caller is gone
+
+    async def apart(received: Received[Any], context: Context) -> None:
+        with calls.open(context, method) as call:
+            await context.write(await respond(received, call))
+            await taken(context.peer())
+        await refuse(context)
+
+    handler = _Unary(calls, Decoder(kind), at_once, apart)
+    return cast("grpc.RpcMethodHandler[Any, Any]", handler)
+
+
+class _Unary:
+    """One request, one answer: with its status at once, or apart while the server is going.
+
+    Apart costs 50 us more. On the wire they are the same. gRPC asks for each call what it is.
+    """
+
+    request_streaming = False
+    response_serializer = stream_unary = stream_stream = None
+
+    def __init__(self, calls: Calls, decoder: Decoder[Any], at_once: Any, apart: Any) -> None:
+        self._departure = calls.departure
+        self.request_deserializer = decoder
+        self.unary_unary = at_once
+        self.unary_stream = apart
+
+    @property
+    def response_streaming(self) -> bool:
+        """Whether its answer is a message and then a status."""
+        return self._departure.begun

@@ -103,8 +103,7 @@ def test_no_files_left(served):
 def test_drain_under_load(served):
     """SIGTERM lets all workers finish what is under way; status 0, and the port is given up."""
     many = [doc.Document(text="the fans in the word")] * 4_000
-    # One task: gRPC closes a connection behind its last answer, and one of a megabyte may be lost.
-    request = pb.AnnotateRequest(documents=many, tasks=["sentiment"])
+    request = pb.AnnotateRequest(documents=many, tasks=["*"])
     channels = [grpc.insecure_channel(served.address, OWN_CONNECTION) for _ in range(CLIENTS)]
     calls = [
         AnnotationServiceStub(channel).Annotate.future(request, timeout=6 * PATIENCE)

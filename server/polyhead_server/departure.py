@@ -1,0 +1,67 @@
+"""A server's going, in such an order that its last answers arrive.
+
+gRPC tells each connection to ask no more, and closes it right behind its last answer. Where the
+client has sent something meanwhile, as it does while it reads, the system resets a connection that
+is closed, and what of an answer is still on its way is lost. So calls that may have a large answer
+end before connections are told; and what is answered from then on has its end told apart, once
+all before it was taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from polyhead_server.taken import taken
+
+if TYPE_CHECKING:
+    import grpc
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+LARGE_REQUEST = 1_024
+"""Bytes of a request whose answer may be under way for a while: one that tags words has some thirty
+times as many, and a connection takes 14 KB at once at its beginning."""
+
+
+class Departure:
+    """Whether the server is going, and which large calls are still under way.
+
+    Attributes:
+        begun: the server is going.
+    """
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._callers: Counter[str] = Counter()
+        self._none_large = asyncio.Event()
+        self._none_large.set()
+
+    def large(self, context: Context) -> None:
+        """Count a large call from now until its answer is written."""
+        caller = context.peer()
+        self._callers[caller] += 1
+        self._none_large.clear()
+        ended: Any = partial(self._ended, caller)
+        context.add_done_callback(ended)
+
+    async def begin(self, limit: float) -> None:
+        """Go, and wait `limit` seconds at most until the large calls under way are answered.
+
+        What comes meanwhile is answered, too.
+        """
+        self.begun = True
+        callers = tuple(self._callers)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                await self._none_large.wait()
+                for caller in callers:
+                    await taken(caller)
+
+    def _ended(self, caller: str, _: object) -> None:
+        self._callers -= Counter([caller])
+        if not self._callers:
+            self._none_large.set()

@@ -1,0 +1,89 @@
+"""Whether a caller has taken what was sent to it, as far as the system knows."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+import struct
+import sys
+import termios
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from urllib.parse import unquote
+
+_FILES = Path("/proc/self/fd")
+_LOOK_SECONDS = 0.01
+_QUIET_SECONDS = 0.05
+"""A client that reads an answer says so more often than that."""
+_LAST_RECEIVED = struct.Struct("@B51xI")
+"""In the system's tcp_info: the state, and milliseconds since something was received."""
+_OPEN = frozenset({1, 8})
+"""States of a connection that can send: ESTABLISHED and CLOSE_WAIT."""
+
+
+async def taken(peer: str) -> None:
+    """Wait until all that was written to a connection has arrived, and its other end is quiet.
+
+    Returns at once where the connection is closed, is none of TCP's, or the system is not Linux.
+
+    Args:
+        peer: its other end as gRPC names it, such as ipv4:10.0.0.7:40112.
+    """
+    connection = _find(peer) if sys.platform == "linux" else None
+    if connection is None:
+        return
+    with connection:
+        while _busy(connection):  # noqa: ASYNC110 - the system has no event for it
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _find(peer: str) -> socket.socket | None:
+    """A handle of our own on this process's connection with that other end."""
+    kind, _, address = unquote(peer).partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return None
+    host, _, port = address.rpartition(":")
+    wanted = (_host(host.strip("[]")), int(port))
+    for file in _FILES.iterdir():
+        try:
+            found = socket.socket(fileno=os.dup(int(file.name)))
+        except OSError:  # not a socket, or closed meanwhile
+            continue
+        if _other_end(found) == wanted:
+            return found
+        found.close()
+    return None
+
+
+def _other_end(connection: socket.socket) -> tuple[str, int] | None:
+    if connection.type != socket.SOCK_STREAM or connection.family not in (
+        socket.AF_INET,
+        socket.AF_INET6,
+    ):
+        return None
+    try:
+        host, port, *_ = connection.getpeername()
+    except OSError:  # it listens, or is closed
+        return None
+    return _host(host), port
+
+
+def _host(text: str) -> str:
+    """An address in one spelling: one of version 4 is one, whichever socket it came through."""
+    address = ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)
+
+
+def _busy(connection: socket.socket) -> bool:
+    try:
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_RECEIVED.size)
+        state, received = _LAST_RECEIVED.unpack(info)
+        unsent = fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return False
+    if state not in _OPEN:
+        return False
+    return any(unsent) or received < _QUIET_SECONDS * 1000
