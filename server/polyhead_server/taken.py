@@ -47,14 +47,25 @@ def _find(peer: str) -> socket.socket | None:
     host, _, port = address.rpartition(":")
     wanted = (_host(host.strip("[]")), int(port))
     for file in _FILES.iterdir():
-        try:
-            found = socket.socket(fileno=os.dup(int(file.name)))
-        except OSError:  # not a socket, or closed meanwhile
-            continue
-        if _other_end(found) == wanted:
-            return found
-        found.close()
+        found = _open(int(file.name))
+        if found is not None:
+            if _other_end(found) == wanted:
+                return found
+            found.close()
     return None
+
+
+def _open(number: int) -> socket.socket | None:
+    """A handle of our own on an open file, if it is a socket."""
+    try:
+        own = os.dup(number)
+    except OSError:  # closed meanwhile
+        return None
+    try:
+        return socket.socket(fileno=own)
+    except OSError:
+        os.close(own)
+        return None
 
 
 def _other_end(connection: socket.socket) -> tuple[str, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import grpc
 import pytest
@@ -34,6 +35,10 @@ def link(server):
     link = SlowLink(server.ready.address, pause=0.002)
     yield link
     link.close()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def begun(server) -> None:
@@ -97,5 +102,7 @@ async def test_stream(server, link):
     "peer", ["ipv4:127.0.0.1:1", "ipv6:%5B::1%5D:1", "unix:/run/socket", "unknown", ""]
 )
 async def test_not_found(peer):
-    """A connection that is not there is not waited for."""
+    """A connection that is not there is not waited for, and the search leaves no file open."""
+    before = open_files()
     await asyncio.wait_for(taken(peer), PATIENCE)
+    assert open_files() == before
