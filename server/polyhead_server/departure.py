@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from polyhead_server.taken import taken
 
 if TYPE_CHECKING:
-    import grpc
-
-    Context = grpc.aio.ServicerContext[Any, Any]
+    from polyhead_server.aborting import Context
 
 LARGE_REQUEST = 1_024
 """Bytes of a request whose answer may be under way for a while: one that tags words has some thirty
@@ -36,16 +33,16 @@ class Departure:
 
     def __init__(self) -> None:
         self.begun = False
-        self._callers: Counter[str] = Counter()
+        self._callers: dict[object, str] = {}  # of each large call
         self._none_large = asyncio.Event()
         self._none_large.set()
 
     def large(self, context: Context) -> None:
         """Count a large call from now until its answer is written."""
-        caller = context.peer()
-        self._callers[caller] += 1
+        call = object()  # the context itself would be held by its own callback
+        self._callers[call] = context.peer()
         self._none_large.clear()
-        ended: Any = partial(self._ended, caller)
+        ended: Any = partial(self._ended, call)
         context.add_done_callback(ended)
 
     async def begin(self, limit: float) -> None:
@@ -54,14 +51,14 @@ class Departure:
         What comes meanwhile is answered, too.
         """
         self.begun = True
-        callers = tuple(self._callers)
+        callers = set(self._callers.values())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit):
                 await self._none_large.wait()
                 for caller in callers:
                     await taken(caller)
 
-    def _ended(self, caller: str, _: object) -> None:
-        self._callers -= Counter([caller])
+    def _ended(self, call: object, _: object) -> None:
+        del self._callers[call]
         if not self._callers:
             self._none_large.set()

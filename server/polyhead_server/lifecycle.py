@@ -150,19 +150,22 @@ class Server:
             return True
         limit = self._settings.drain_seconds
         end = time.monotonic() + limit
+
+        def left() -> float:
+            return max(0.0, end - time.monotonic())
+
         _log.info("draining", limit=limit)
         self._tell_health(serving=False)
         await self._bundles.hold()
         if self._admin_port is not None:
             await self._admin_port.close()
         await self._calls.departure.begin(limit * _LARGE_SHARE)
-        left = max(0.0, end - time.monotonic())
-        refusing = asyncio.create_task(self._grpc.stop(left + _LAST_WORDS_SECONDS))
+        refusing = asyncio.create_task(self._grpc.stop(left() + _LAST_WORDS_SECONDS))
         self._calls.drain()
         if self._http_port is not None:
             await self._http_port.refuse()
-        drained = await self._calls.idle(max(0.0, end - time.monotonic()))
-        await self._bundles.roster.drain(max(0.0, end - time.monotonic()))
+        drained = await self._calls.idle(left())
+        await self._bundles.roster.drain(left())
         await self._bundles.roster.close()
         await self._calls.idle(_LAST_WORDS_SECONDS)
         await asyncio.wait([refusing], timeout=_LAST_WORDS_SECONDS)
