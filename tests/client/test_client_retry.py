@@ -1,12 +1,12 @@
 """Retries: which failures, how often, and at whose cost."""
 
 import math
-import socket
 import threading
 import time
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 
 import pytest
+from door import Door
 
 from polyhead import (
     DeadlineExceededError,
@@ -19,55 +19,7 @@ from polyhead import (
 from polyhead._retry import Retries, RetryBudget
 from polyhead.testing import serve
 
-_PIECE = 65_536
 UNAVAILABLE = UnavailableError("gone", code="UNAVAILABLE")
-
-
-class Door:
-    """A port before a service's, which can be shut, and opened so that it hesitates."""
-
-    def __init__(self, behind):
-        self._behind = behind
-        self._streams = []
-        self.port = 0
-        self.open()
-
-    def open(self, hesitation=0.0):
-        """Take connections, and pass them on after so many seconds."""
-        self._listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = self._listener.getsockname()[1]
-        _start(self._welcome, self._listener, hesitation)
-
-    def shut(self):
-        """End all connections and take no more."""
-        for stream in (self._listener, *self._streams):
-            with suppress(OSError):
-                stream.shutdown(socket.SHUT_RDWR)
-            stream.close()
-        self._streams.clear()
-
-    close = shut
-
-    def _welcome(self, listener, hesitation):
-        with suppress(OSError):
-            while True:
-                outside, _ = listener.accept()
-                time.sleep(hesitation)
-                inside = socket.create_connection(("127.0.0.1", self._behind))
-                self._streams += (outside, inside)
-                _start(_copy, outside, inside)
-                _start(_copy, inside, outside)
-
-
-def _start(run, *args):
-    threading.Thread(target=run, args=args, daemon=True).start()
-
-
-def _copy(source, sink):
-    with suppress(OSError):
-        while piece := source.recv(_PIECE):
-            sink.sendall(piece)
-        sink.shutdown(socket.SHUT_RDWR)
 
 
 def retries(**policy):

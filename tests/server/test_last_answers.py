@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 from background_server import PATIENCE, quiet_settings, until
-from slow_link import SlowLink
+from door import Door
 
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead.v1 import document_pb2 as doc
@@ -32,9 +32,9 @@ async def server(tiny_bundle):
 
 @pytest.fixture
 def link(server):
-    link = SlowLink(server.ready.address, pause=0.002)
-    yield link
-    link.close()
+    door = Door(int(server.ready.address.rpartition(":")[2]), pause=0.002)
+    yield f"127.0.0.1:{door.port}"
+    door.close()
 
 
 def open_files() -> int:
@@ -48,7 +48,7 @@ async def begun(server) -> None:
 async def test_large_answer(server, link):
     """An answer of megabytes is whole, and the server waits until it was taken."""
     request = pb.AnnotateRequest(documents=[DOCUMENT] * MANY, tasks=["*"])
-    async with grpc.aio.insecure_channel(link.address) as channel:
+    async with grpc.aio.insecure_channel(link) as channel:
         call = AnnotationServiceStub(channel).Annotate(request, timeout=PATIENCE)
         asking = asyncio.ensure_future(call)
         await begun(server)
@@ -63,7 +63,7 @@ async def test_large_answer(server, link):
 async def test_asked_while_going(server, link):
     """Who asks before connections are told to ask no more has an answer, too, and it is whole."""
     request = pb.AnnotateRequest(documents=[DOCUMENT] * MANY, tasks=["*"])
-    async with grpc.aio.insecure_channel(link.address) as channel:
+    async with grpc.aio.insecure_channel(link) as channel:
         annotate = AnnotationServiceStub(channel).Annotate
         first = asyncio.ensure_future(annotate(request, timeout=PATIENCE))
         await begun(server)
@@ -84,7 +84,7 @@ async def test_stream(server, link):
     """So are the answers of a stream, which then ends as one that was drained."""
     items = [pb.StreamItem(id=str(n), document=DOCUMENT) for n in range(MANY)]
     request = pb.AnnotateStreamRequest(items=items, tasks=["*"])
-    async with grpc.aio.insecure_channel(link.address) as channel:
+    async with grpc.aio.insecure_channel(link) as channel:
         call = AnnotationServiceStub(channel).AnnotateStream(timeout=PATIENCE)
         await call.write(request)
         await until(lambda: server._bundles.roster.waiting_items > 0)
