@@ -165,14 +165,14 @@ class Server:
         if self._http_port is not None:
             await self._http_port.refuse()
         drained = await self._calls.idle(left())
+        leaving = asyncio.create_task(self._close_http(left() + _LAST_WORDS_SECONDS))
         await self._bundles.roster.drain(left())
         await self._bundles.roster.close()
         await self._calls.idle(_LAST_WORDS_SECONDS)
         await asyncio.wait([refusing], timeout=_LAST_WORDS_SECONDS)
         await self._grpc.stop(None)
         await refusing
-        if self._http_port is not None:
-            await self._http_port.close()
+        drained = await leaving and drained
         if self._tracing is not None:
             await self._tracing.close(_LAST_SPANS_SECONDS)
         if self._metrics_port is not None:
@@ -182,6 +182,9 @@ class Server:
         await self._liveness.close()
         _log.info("stopped", drained=drained)
         return drained
+
+    async def _close_http(self, seconds: float) -> bool:
+        return self._http_port is None or await self._http_port.close(seconds)
 
     @property
     def alive(self) -> bool:

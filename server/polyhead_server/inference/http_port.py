@@ -44,6 +44,9 @@ _MODEL = "/v2/models/{model}"
 _VERSION = _MODEL + "/versions/{version}"
 _BACKLOG = 128
 """Connections that the system keeps until they are taken."""
+_CANCEL_SECONDS = 0.1
+"""For a handler to end once it is cancelled."""
+_LOOK_SECONDS = 0.01
 _UNAVAILABLE = 503
 _MISSING = 404
 
@@ -102,7 +105,11 @@ class HttpPort:
         app.add_routes(self._routes())
         # A handler whose caller went away is cancelled, and with it what waits for the encoder.
         self._runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, logger=quiet_logger()
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            logger=quiet_logger(),
+            shutdown_timeout=_CANCEL_SECONDS,
         )
         self._most_connections = most_connections
         self._listening: asyncio.Server | None = None
@@ -121,10 +128,33 @@ class HttpPort:
             self._listening.close()
             self._listening = None
 
-    async def close(self) -> None:
-        """Close every connection."""
+    async def close(self, seconds: float) -> bool:
+        """Close every connection: idle ones at once, others when their answer has left.
+
+        Args:
+            seconds: how long to wait for answers that a caller is slow to take.
+
+        Returns:
+            Whether all answers had left by then.
+        """
         await self.refuse()
-        await self._runner.cleanup()
+        server = self._runner.server
+        if server is None:
+            return True
+        lines = [line for c in server.connections if (line := c.transport) is not None]
+        try:
+            async with asyncio.timeout(seconds):
+                server.pre_shutdown()
+                await server.shutdown(seconds)
+                while any(map(_unsent, lines)):  # noqa: ASYNC110 - asyncio has no event for it
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError:
+            for line in lines:
+                line.abort()
+            return False
+        finally:
+            await self._runner.cleanup()
+        return True
 
     def _connection(self) -> asyncio.BaseProtocol:
         server = self._runner.server
@@ -230,6 +260,14 @@ class HttpPort:
             return web.Response(body=content, content_type=_JSON)
         headers = {JSON_LENGTH_HEADER: str(json_length)}
         return web.Response(body=content, content_type=_BINARY, headers=headers)
+
+
+def _unsent(line: asyncio.Transport) -> int:
+    """Bytes of answers that the system has not taken yet."""
+    try:
+        return line.get_write_buffer_size()
+    except AttributeError:  # one of TLS that was closed more than once
+        return 0
 
 
 @web.middleware
