@@ -120,6 +120,11 @@ async def until(condition) -> None:
             await asyncio.sleep(0)
 
 
+async def begun(server) -> None:
+    """Wait until one call is under way."""
+    await until(lambda: server._calls._under_way == 1)
+
+
 @contextlib.asynccontextmanager
 async def running(bundle: Path, **settings: object):
     """A server in this event loop, and a stub for it."""

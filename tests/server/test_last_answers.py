@@ -7,13 +7,12 @@ from pathlib import Path
 
 import grpc
 import pytest
-from background_server import PATIENCE, quiet_settings, until
+from background_server import PATIENCE, begun, running, until
 from door import Door
 
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead.v1 import document_pb2 as doc
 from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
-from polyhead_server.lifecycle import start_server
 from polyhead_server.taken import taken
 
 MANY = 4_000
@@ -22,12 +21,9 @@ DOCUMENT = doc.Document(text="the fans in the word")
 
 @pytest.fixture
 async def server(tiny_bundle):
-    settings = quiet_settings(
-        tiny_bundle, max_documents=MANY, queue_tokens=10_000_000, drain_seconds=PATIENCE
-    )
-    server = await start_server(settings)
-    yield server
-    await server.stop()
+    large = {"max_documents": MANY, "queue_tokens": 10_000_000, "drain_seconds": PATIENCE}
+    async with running(tiny_bundle, **large) as (server, _):
+        yield server
 
 
 @pytest.fixture
@@ -39,10 +35,6 @@ def link(server):
 
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-async def begun(server) -> None:
-    await until(lambda: server._calls._under_way == 1)
 
 
 async def test_large_answer(server, link):
