@@ -14,7 +14,7 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from polyhead_server.taken import taken
+from polyhead_server.taken import Connections
 
 if TYPE_CHECKING:
     from polyhead_server.aborting import Context
@@ -33,6 +33,7 @@ class Departure:
 
     def __init__(self) -> None:
         self.begun = False
+        self._connections = Connections()
         self._callers: dict[object, str] = {}  # of each large call
         self._none_large = asyncio.Event()
         self._none_large.set()
@@ -56,7 +57,12 @@ class Departure:
             async with asyncio.timeout(limit):
                 await self._none_large.wait()
                 for caller in callers:
-                    await taken(caller)
+                    await self._connections.taken(caller)
+
+    async def taken(self, context: Context) -> None:
+        """While the server is going, wait until a caller has taken what was written to it."""
+        if self.begun:
+            await self._connections.taken(context.peer())
 
     def _ended(self, call: object, _: object) -> None:
         del self._callers[call]

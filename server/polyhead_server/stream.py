@@ -22,7 +22,6 @@ from polyhead_server.errors import (
 from polyhead_server.offsets import Unit
 from polyhead_server.room import Room
 from polyhead_server.schedule import Priority
-from polyhead_server.taken import taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,8 +72,7 @@ class Stream:
             late = on_deadline(self._deadline, lambda: self._stop(over))
             with late, calls.on_drain(lambda: self._stop(DrainingError())):
                 await asyncio.wait([self._reader])
-        if calls.draining:
-            await taken(self._context.peer())
+        await calls.departure.taken(self._context)
         if self._end is not None:
             raise self._end
 

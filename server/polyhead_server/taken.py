@@ -22,37 +22,76 @@ _LAST_RECEIVED = struct.Struct("@B51xI")
 _OPEN = frozenset({1, 8})
 """States of a connection that can send: ESTABLISHED and CLOSE_WAIT."""
 
+End = tuple[str, int]
+"""Host and port of a connection's other end."""
 
-async def taken(peer: str) -> None:
-    """Wait until all that was written to a connection has arrived, and its other end is quiet.
 
-    Returns at once where the connection is closed, is none of TCP's, or the system is not Linux.
+class Connections:
+    """This process's connections, found by their other ends.
 
-    Args:
-        peer: its other end as gRPC names it, such as ipv4:10.0.0.7:40112.
+    The system has to be asked about each open file, which takes 18 us: too long for an event loop
+    that has thousands, and for each of thousands of calls. So one look, in a thread, is for all.
     """
-    connection = _find(peer) if sys.platform == "linux" else None
-    if connection is None:
-        return
-    with connection:
-        while _busy(connection):  # noqa: ASYNC110 - the system has no event for it
-            await asyncio.sleep(_LOOK_SECONDS)
+
+    def __init__(self) -> None:
+        self._files: dict[End, int] = {}
+        self._looking = asyncio.Lock()
+
+    async def taken(self, peer: str) -> None:
+        """Wait until all that was written to a connection has arrived, and its other end is quiet.
+
+        Returns at once where the connection is closed, is none of TCP's, or the system is not
+        Linux.
+
+        Args:
+            peer: its other end as gRPC names it, such as ipv4:10.0.0.7:40112.
+        """
+        wanted = _named(peer) if sys.platform == "linux" else None
+        connection = await self._find(wanted) if wanted is not None else None
+        if connection is None:
+            return
+        with connection:
+            while _busy(connection):  # noqa: ASYNC110 - the system has no event for it
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _find(self, wanted: End) -> socket.socket | None:
+        """A handle of our own on the connection with that other end."""
+        if found := self._known(wanted):
+            return found
+        async with self._looking:
+            if found := self._known(wanted):  # by the look of another
+                return found
+            self._files = await asyncio.to_thread(_look)
+            return self._known(wanted)
+
+    def _known(self, wanted: End) -> socket.socket | None:
+        """The same where the last look saw it, and its file was not closed since."""
+        file = self._files.get(wanted)
+        found = _open(file) if file is not None else None
+        if found is not None and _other_end(found) != wanted:
+            found.close()
+            return None
+        return found
 
 
-def _find(peer: str) -> socket.socket | None:
-    """A handle of our own on this process's connection with that other end."""
+def _look() -> dict[End, int]:
+    """The other ends of all connections, and the files that they are."""
+    ends = {}
+    for file in _FILES.iterdir():
+        connection = _open(int(file.name))
+        if connection is not None:
+            with connection:
+                ends[_other_end(connection)] = int(file.name)
+    return {end: file for end, file in ends.items() if end is not None}
+
+
+def _named(peer: str) -> End | None:
+    """A connection's other end, of what gRPC calls it."""
     kind, _, address = unquote(peer).partition(":")
     if kind not in ("ipv4", "ipv6"):
         return None
     host, _, port = address.rpartition(":")
-    wanted = (_host(host.strip("[]")), int(port))
-    for file in _FILES.iterdir():
-        found = _open(int(file.name))
-        if found is not None:
-            if _other_end(found) == wanted:
-                return found
-            found.close()
-    return None
+    return _host(host.strip("[]")), int(port)
 
 
 def _open(number: int) -> socket.socket | None:
@@ -68,7 +107,7 @@ def _open(number: int) -> socket.socket | None:
         return None
 
 
-def _other_end(connection: socket.socket) -> tuple[str, int] | None:
+def _other_end(connection: socket.socket) -> End | None:
     if connection.type != socket.SOCK_STREAM or connection.family not in (
         socket.AF_INET,
         socket.AF_INET6,

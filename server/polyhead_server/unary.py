@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 from polyhead_server.calls import Method, refuse
 from polyhead_server.departure import LARGE_REQUEST
 from polyhead_server.received import Decoder, Received
-from polyhead_server.taken import taken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,7 +51,7 @@ def unary(
     async def apart(received: Received[Any], context: Context) -> None:
         with calls.open(context, method) as call:
             await context.write(await respond(received, call))
-            await taken(context.peer())
+            await calls.departure.taken(context)
         await refuse(context)
 
     handler = _Unary(calls, Decoder(kind), at_once, apart)

@@ -13,7 +13,6 @@ from polyhead_server.errors import DeadlineExceededError, DrainingError
 from polyhead_server.inference import open_inference_pb2 as pb
 from polyhead_server.inference.grpc_wire import infer_request, infer_response
 from polyhead_server.room import Room
-from polyhead_server.taken import taken
 
 if TYPE_CHECKING:
     from polyhead_server.calls import Call, Calls, Context
@@ -60,8 +59,7 @@ class InferStream:
             late = on_deadline(self._deadline, lambda: self._stop(reader, over))
             with late, calls.on_drain(lambda: self._stop(reader, draining)):
                 await self._write()
-        if calls.draining:
-            await taken(self._context.peer())
+        await calls.departure.taken(self._context)
         if self._end is not None:
             raise self._end
 
