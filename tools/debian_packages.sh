@@ -16,6 +16,8 @@ installed() {
 missing=()
 for name in "$@"; do installed "$name" || missing+=("$name"); done
 [ ${#missing[@]} -gt 0 ] || exit 0
+exec 9>"${TMPDIR:-/tmp}/polyhead-packages.lock" # apt-get does not wait for another one
+flock 9
 echo "installing ${missing[*]} ..." >&2
 { command -v apt-get >/dev/null && as_root apt-get update -q &&
   as_root env DEBIAN_FRONTEND=noninteractive \
