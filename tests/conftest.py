@@ -1,8 +1,9 @@
-"""For all tests: in CI a skipped test is a failure, so that nothing is silently left out."""
+"""For all tests: in CI a skipped test is a failure, and no test changes the logs of the next."""
 
 import os
 
 import pytest
+import structlog
 
 
 @pytest.hookimpl(wrapper=True)
@@ -13,3 +14,11 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped: {call.excinfo.value}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were():
+    """Undo what a test or a command did to the process's logs."""
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()

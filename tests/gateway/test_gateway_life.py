@@ -192,12 +192,3 @@ def test_missing_envoy(tmp_path, capsys):
     arguments = ["--envoy", str(program), "--listen=127.0.0.1:0", "--metrics=none"]
     assert main(["gateway", *arguments]) == 2
     assert f"cannot start {program}" in capsys.readouterr().err
-
-
-@pytest.fixture(autouse=True)
-def logs_as_they_were():
-    """Undo what a command did to the process's logs."""
-    import structlog  # noqa: PLC0415 - for this alone
-
-    yield
-    structlog.reset_defaults()

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import structlog
 from background_server import BackgroundServer
 from tiny_bundle import write_tiny_bundle
 
 from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
-
-
-@pytest.fixture(autouse=True)
-def logs_as_they_were():
-    """Undo what a test or a command did to the process's logs."""
-    yield
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture(scope="session")

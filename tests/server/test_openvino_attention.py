@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
 from polyhead_server.model import Model
 from polyhead_server.openvino_attention import by_rows, with_whole_scores
+from polyhead_server.openvino_core import shared_core
 from polyhead_server.openvino_engine import Inputs, run_batch, served_graph
 from polyhead_server.openvino_graph import unquantised
 from polyhead_server.packing import ROW, pack, pack_rows
@@ -30,12 +30,12 @@ def windows():
 
 
 def read(bundle=DEFAULT_BUNDLE):
-    return ov.Core().read_model(bundle / "encoder.xml")
+    return shared_core().read_model(bundle / "encoder.xml")
 
 
 def runner(model, precision="f32"):
     """A function that runs a graph on a batch."""
-    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
+    compiled = shared_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
     request = compiled.create_infer_request()
     inputs = Inputs(compiled)
     return lambda batch: run_batch(request, inputs, batch).copy()
@@ -71,7 +71,7 @@ def test_rows_change_nothing(windows, int8):
 
 def test_no_length_is_computed_wrong(windows):
     """In what this machine serves in: 32 tokens were, in bf16 with AMX."""
-    supported = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    supported = shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     run = runner(served_graph(read(), int8=True), "bf16" if "BF16" in supported else "f32")
     window = windows[0]
     wanted = run(pack([window]))[: len(window.ids)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import openvino as ov
 import pytest
 
 from polyhead_server.engine import INPUTS
 from polyhead_server.model import Model
+from polyhead_server.openvino_core import shared_core
 from polyhead_server.openvino_graph import with_small_tables
 from polyhead_server.packing import pack
 from polyhead_server.settings import DEFAULT_BUNDLE
@@ -24,7 +24,7 @@ def batch():
 
 
 def compiled(change):
-    core = ov.Core()
+    core = shared_core()
     model = change(core.read_model(DEFAULT_BUNDLE / "encoder.xml"))
     return core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 

@@ -7,7 +7,6 @@ import re
 from functools import partial
 
 import numpy as np
-import openvino as ov
 import pytest
 import torch
 from tiny_families import FAMILIES, MAX_TOKENS, write_family
@@ -16,6 +15,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from polyhead_server.model import Model
 from polyhead_server.openvino_attention import by_rows
+from polyhead_server.openvino_core import shared_core
 from polyhead_server.openvino_engine import Inputs, run_batch
 from polyhead_server.packing import ROW, pack, pack_rows
 from polyhead_training.assets import load_assets
@@ -116,7 +116,7 @@ def test_the_served_graph_gives_what_torch_gives(family, encoder_of):
     """Also for batches longer than the encoder's longest text, and each window as if alone."""
     encoder, windows, spec = encoder_of(family)
     graph = by_rows(trace_encoder(encoder))
-    compiled = ov.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = shared_core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     run = partial(graph_run, compiled)
     many = windows * 8
     batch = pack(many, spec.position_offset)
