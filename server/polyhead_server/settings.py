@@ -58,7 +58,7 @@ class Settings:
     streams: int = 0
     """Batches encoded at the same time, each by its share of the threads; 0 for one a thread, which
     does the most. 1 puts all threads to each batch: a lone text is done sooner, many are not."""
-    warm_seconds: float = 0.5
+    warm_seconds: float = 0.25
     """Seconds of warm-up, short batches first, before the server is ready; the rest comes after."""
     compile_cache: Path | None = None
     """Folder in which the engine keeps what it compiles, for quicker starts."""

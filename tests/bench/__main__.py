@@ -49,9 +49,10 @@ def main() -> None:
             print(f"{part}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
     targets = hold(samples)
     show(samples, targets)
-    found = _peers(options) if _PEERS in options.parts else None
     options.out.mkdir(parents=True, exist_ok=True)
-    file = report.write(bench, samples, targets, options.out, found)
+    file = report.write(bench, samples, targets, options.out)  # whatever becomes of the peers
+    if _PEERS in options.parts:
+        file = report.write(bench, samples, targets, options.out, _peers(options))
     print(f"\nwritten: {file}")
     if importlib.util.find_spec("matplotlib") is not None:
         from tests.bench.picture import draw  # noqa: PLC0415 - only where it is installed

@@ -24,7 +24,7 @@ from tests.bench.calls import BATCH, SINGLE, groups
 from tests.bench.closed import FailedCallError, quantile
 from tests.bench.peers.contenders import APPS, ENVIRONMENTS, OURS, PEERS
 from tests.bench.peers.load import Target, offer, press
-from tests.bench.peers.processes import free_ports, running
+from tests.bench.peers.processes import StartError, free_ports, running
 from tests.bench.texts import exact, news
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def installed() -> bool:
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """Measure each peer beside ours.
+    """Measure each peer beside ours. What one that does not come up said is in `failed`.
 
     Raises:
         NotInstalledError: `make bench-peers` has not made the environments.
@@ -113,11 +113,19 @@ def measure(options: Options) -> dict[str, Any]:
     corpora = _corpora(options)
     each = options.budget_seconds / max(1, len(chosen)) - _START
     scale = max(_LEAST, each / (len(corpora) * _UNIT))
+    pairs: dict[str, dict[str, Any]] = {}
+    failed: dict[str, str] = {}
+    for peer in chosen:
+        try:
+            pairs[peer.name] = _pair(peer, corpora, options, scale)
+        except StartError as error:
+            failed[peer.title] = str(error)
     return {
         "machine": {"cpus": usable_cpus(), "platform": platform.platform()},
         "weights": origin,
         "texts": {kind: corpus.name for kind, corpus in corpora.items()},
-        "peers": {peer.name: _pair(peer, corpora, options, scale) for peer in chosen},
+        "peers": pairs,
+        "failed": failed,
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import secrets
 import signal
 import socket
@@ -28,6 +29,8 @@ MARK = "POLYHEAD_BENCH_MARK"
 _LOOK = 0.1
 _GRACE = 15.0
 _TAIL = 2000
+_PORTS = range(20_000, 32_000)
+"""Below those that connections and ports of a peer's own get while it starts."""
 
 
 class StartError(Exception):
@@ -103,12 +106,17 @@ def running(
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nothing listens on."""
+    """Ports of the loopback that nothing listens on, and that the system gives nobody unasked."""
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        found: list[int] = []
+        for port in random.sample(_PORTS, len(_PORTS)):
+            one = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                one.bind(("127.0.0.1", port))
+                found.append(port)
+            if len(found) == count:
+                return found
+    raise StartError("no port is free")
 
 
 def _wait(group: Group, answers: Callable[[], bool], until: float) -> None:

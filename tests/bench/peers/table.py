@@ -24,8 +24,9 @@ def table(found: dict[str, Any]) -> str:
 
 
 def missed(found: dict[str, Any]) -> list[str]:
-    """Bars that were not reached, in words."""
-    return [
+    """Peers that did not come up, and bars that were not reached, in words."""
+    failed = [f"{title}: {said}" for title, said in found["failed"].items()]
+    return failed + [
         f"{peer['title']}, {kind}: {said}"
         for peer in found["peers"].values()
         for kind, one in peer["kinds"].items()
