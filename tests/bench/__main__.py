@@ -27,6 +27,8 @@ _PEERS = "peers"
 _KNOWN = (*PARTS, _PEERS)
 _ALL = [name for name in _KNOWN if name != "raw"]
 """The raw engine alone is a part of throughput."""
+_PEERS_LENGTHS = (16, 64)
+"""Beside news; `make bench-peers` has all lengths, and takes longer."""
 
 
 def main() -> None:
@@ -66,7 +68,11 @@ def _peers(options: argparse.Namespace) -> dict[str, Any] | None:
     if not peers.installed():
         print("\nno peers: `make bench-peers` installs and measures them")
         return None
-    found = peers.measure(peers.Options(news=options.news, budget_seconds=options.peers_seconds))
+    found = peers.measure(
+        peers.Options(
+            news=options.news, lengths=_PEERS_LENGTHS, budget_seconds=options.peers_seconds
+        )
+    )
     print(f"\nPeers\n{peers.table(found)}")
     for one in peers.missed(found):
         print(f"missed: {one}")
