@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from polyhead_server.cpus import usable_cpus
 from polyhead_server.errors import SettingsError
 
 DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "default"
@@ -16,6 +17,8 @@ LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _LAST_PORT = 65_535
+_MOST_WORKERS = 16
+"""For each processor: nobody gains by more than one, and thousands would take all memory."""
 _FILES = (
     *("tls_cert", "tls_key", "tls_client_ca", "token_file", "admin_token_file"),
     *("jwt_keys", "bundle_key"),
@@ -50,7 +53,8 @@ class Settings:
     threads: int = 0
     """Threads of each worker's encoder; 0 shares out what affinity and container quota allow."""
     workers: int | Literal["auto"] = 1
-    """Processes that share the port and the processors; auto takes one for each processor."""
+    """Processes that share the port and the processors, 16 for each of these at most; auto takes one
+    for each."""
     engine: str = "openvino"
     """What runs the encoder: openvino, or an engine that is installed beside it, such as torch."""
     precision: Literal["auto", "bf16", "f32"] = "auto"
@@ -195,6 +199,16 @@ class Settings:
             if first == [host, port] and port > 0
         ]
 
+    def _worker_problems(self) -> list[str]:
+        if self.workers == "auto":
+            return []
+        if not self.workers >= 1:
+            return [f"workers: {self.workers} is less than 1"]
+        most = _MOST_WORKERS * usable_cpus()
+        if self.workers > most:
+            return [f"workers: {self.workers} is more than {most}, {_MOST_WORKERS} a processor"]
+        return []
+
     def _size_problems(self) -> list[str]:
         least = {
             "threads": 0,
@@ -227,8 +241,7 @@ class Settings:
             for name, bound in least.items()
             if not getattr(self, name) >= bound
         ]
-        if self.workers != "auto" and not self.workers >= 1:
-            problems.append(f"workers: {self.workers} is less than 1")
+        problems += self._worker_problems()
         if not self.batch_seconds > 0:
             problems.append(f"batch_seconds: {self.batch_seconds} is not above 0")
         if not 0 < self.bulk_share < 1:

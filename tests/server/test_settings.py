@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from polyhead_server.cpus import usable_cpus
 from polyhead_server.errors import SettingsError
 from polyhead_server.options import SERVE
 from polyhead_server.settings import Settings
@@ -61,7 +62,11 @@ def test_number_or_word(raw, value):
 
 @pytest.mark.parametrize(
     ("raw", "problem"),
-    [("many", "'many' is not a whole number or auto"), ("0", "0 is less than 1")],
+    [
+        ("many", "'many' is not a whole number or auto"),
+        ("0", "0 is less than 1"),
+        ("1000000", f"1000000 is more than {16 * usable_cpus()}, 16 a processor"),
+    ],
 )
 def test_wrong_workers(raw, problem):
     """Other words and numbers are told."""

@@ -96,6 +96,7 @@ def test_rows_that_cannot_be_read(read):
     assert [line for line, _ in told] == list(range(2, 11))
     assert told[0][1].startswith("is not valid JSON at column")
     assert told[2][1] == 'field "text" is missing (did you mean "txt"?)'
+    assert told[4][1] == 'field "text" is null'
     assert "surrogate" in told[7][1]
     assert found[1].raw == b'{"text": \n'
 

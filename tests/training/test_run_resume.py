@@ -99,6 +99,15 @@ def test_a_stopped_and_killed_run_ends_like_an_uninterrupted_one(toy, tmp_path):
     assert history(run) == history(toy.run)
 
 
+def test_terminated(toy, tmp_path):
+    """SIGTERM, as of a machine that is taken away, is told like Ctrl-C; nothing half made stays."""
+    process = start(toy.fit(tmp_path / "bundle"))
+    rest = at_next_validation(process, signal.SIGTERM)
+    assert process.returncode == 143
+    assert rest.endswith("stopped; the same command goes on from the last checkpoint\n")
+    assert [found.name for found in tmp_path.iterdir()] == ["bundle.run"]
+
+
 def history(run):
     """What a run's history says, but for the time it took."""
     entries = [json.loads(line) for line in (run / HISTORY).read_text().splitlines()]

@@ -18,12 +18,14 @@ from polyhead_training.cli_pretrain import add_pretrain
 from polyhead_training.cli_report import add_report
 from polyhead_training.errors import StoppedError, TrainingError
 from polyhead_training.problems import InputError
+from polyhead_training.termination import Terminated, terminable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
+TERMINATED = 143
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = build_parser().parse_args(arguments)
     try:
-        options.run(options)
+        with terminable():
+            options.run(options)
     except (InputError, TrainingError) as error:
         if not isinstance(error, StoppedError):
             sys.stderr.write(f"{error}\n")
@@ -43,10 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(f"{error.filename}: {error.strerror}\n")
         return USAGE_ERROR
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if os.environ.get("RANK", "0") == "0":  # torchrun stops every process
             sys.stderr.write(f"stopped{options.after_stop}\n")
-        return INTERRUPTED
+        return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
     return 0
 
 

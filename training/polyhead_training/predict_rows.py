@@ -86,7 +86,8 @@ def json_row(names: FieldNames, line: str) -> Row:
     name = names.words or "words"
     if fields.get(name) is None:
         wanted = names.words or names.text
-        raise RowError(f'field "{wanted}" is missing{did_you_mean(wanted, fields)}')
+        state = "null" if wanted in fields else f"missing{did_you_mean(wanted, fields)}"
+        raise RowError(f'field "{wanted}" is {state}')
     row = _of_words(fields[name], fields, name, fields.get(names.text))
     if row.places is None and fields.get(names.text) is not None:
         raise RowError(f'the words do not spell the text of field "{names.text}"')

@@ -188,8 +188,9 @@ class _Row:
             return None
         value = self._values.get(name)
         if value is None:
-            state = "is null" if name in self._values else "is missing"
-            self._refuse(f'field "{name}" {state}{did_you_mean(name, self._values)}')
+            null = name in self._values
+            state = "is null" if null else f"is missing{did_you_mean(name, self._values)}"
+            self._refuse(f'field "{name}" {state}')
         return value
 
     def _sound(self, name: str, value: str) -> str | None:

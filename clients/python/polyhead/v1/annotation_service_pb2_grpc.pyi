@@ -124,7 +124,9 @@ class AnnotationServiceStub(typing.Generic[_AnnotationServiceAnnotateType, _Anno
     AnnotateStream: _AnnotationServiceAnnotateStreamType
     """Annotates a stream of items for bulk work. Each request message is answered by exactly one
     response message, in the order in which the work is done, not the order of asking: match items
-    by id. An item that cannot be annotated carries its own error and disturbs no other.
+    by id. An item that cannot be annotated carries its own error and disturbs no other; a message
+    without items, or one that is none, ends the stream with INVALID_ARGUMENT, once all messages
+    before it are answered.
     The server stops reading while it holds as many items as it is set to; a client that keeps
     sending is held back by HTTP/2 flow control.
     """
@@ -176,7 +178,9 @@ class AnnotationServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[collections.abc.Iterator[polyhead.v1.annotation_service_pb2.AnnotateStreamResponse], collections.abc.AsyncIterator[polyhead.v1.annotation_service_pb2.AnnotateStreamResponse]]:
         """Annotates a stream of items for bulk work. Each request message is answered by exactly one
         response message, in the order in which the work is done, not the order of asking: match items
-        by id. An item that cannot be annotated carries its own error and disturbs no other.
+        by id. An item that cannot be annotated carries its own error and disturbs no other; a message
+        without items, or one that is none, ends the stream with INVALID_ARGUMENT, once all messages
+        before it are answered.
         The server stops reading while it holds as many items as it is set to; a client that keeps
         sending is held back by HTTP/2 flow control.
         """
