@@ -53,8 +53,8 @@ class Settings:
     threads: int = 0
     """Threads of each worker's encoder; 0 shares out what affinity and container quota allow."""
     workers: int | Literal["auto"] = 1
-    """Processes that share the port and the processors, 16 for each of these at most; auto takes one
-    for each."""
+    """Processes that share the port and the processors, 16 for each of these at most; auto takes
+    one for each."""
     engine: str = "openvino"
     """What runs the encoder: openvino, or an engine that is installed beside it, such as torch."""
     precision: Literal["auto", "bf16", "f32"] = "auto"
