@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _SAME_ORDER_SECONDS = 0.2
 """The same signal twice within this time is one order, sent to the process and to its group."""
@@ -41,6 +42,25 @@ def stop_on_signals(stop: asyncio.Event, at_once: Callable[[int], object] = leav
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
+
+
+@contextlib.contextmanager
+def raised_by_signals(error: type[BaseException], *numbers: int) -> Iterator[None]:
+    """Have signals raise an error in the block; a second of its kind ends the process at once.
+
+    To be used in the main thread.
+    """
+
+    def end(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise error
+
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def reload_on_signal(reload: Callable[[], object]) -> None:

@@ -78,11 +78,12 @@ def _look() -> dict[End, int]:
     """The other ends of all connections, and the files that they are."""
     ends = {}
     for file in _FILES.iterdir():
-        connection = _open(int(file.name))
-        if connection is not None:
+        number = int(file.name)
+        if (connection := _open(number)) is not None:
             with connection:
-                ends[_other_end(connection)] = int(file.name)
-    return {end: file for end, file in ends.items() if end is not None}
+                if (end := _other_end(connection)) is not None:
+                    ends[end] = number
+    return ends
 
 
 def _named(peer: str) -> End | None:

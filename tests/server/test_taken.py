@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from background_server import PATIENCE
+from background_server import PATIENCE, until
 
 from polyhead_server.taken import Connections
 
@@ -50,10 +50,12 @@ async def waits_until_read(connections, other, peer):
     waiting = asyncio.create_task(connections.taken(peer))
     await asyncio.wait([waiting], timeout=WHILE)
     assert not waiting.done()
-    async with asyncio.timeout(PATIENCE):
-        while not waiting.done():
-            read(other)
-            await asyncio.sleep(0.01)
+
+    def done():
+        read(other)
+        return waiting.done()
+
+    await until(done)
     await waiting
 
 
@@ -62,6 +64,7 @@ def open_files():
 
 
 async def test_waits_until_all_was_read(connect):
+    """What the other end has not read yet is not taken."""
     own, other, peer = connect()
     fill(own)
     await waits_until_read(Connections(), other, peer)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from polyhead_training.data.align import token_spans
-from polyhead_training.problems import did_you_mean
+from polyhead_training.problems import absent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,9 +85,7 @@ def json_row(names: FieldNames, line: str) -> Row:
         return _of_text(fields[names.text], fields, names.text)
     name = names.words or "words"
     if fields.get(name) is None:
-        wanted = names.words or names.text
-        state = "null" if wanted in fields else f"missing{did_you_mean(wanted, fields)}"
-        raise RowError(f'field "{wanted}" is {state}')
+        raise RowError(absent(names.words or names.text, fields))
     row = _of_words(fields[name], fields, name, fields.get(names.text))
     if row.places is None and fields.get(names.text) is not None:
         raise RowError(f'the words do not spell the text of field "{names.text}"')

@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 SHOWN_PER_FILE = 50
@@ -69,3 +69,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A parenthesis that suggests the known word nearest to `word`, or an empty text."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f' (did you mean "{near[0]}"?)' if near else ""
+
+
+def absent(name: str, fields: Mapping[str, object]) -> str:
+    """What is said of a field without a value: it is null, or missing and what may be meant."""
+    state = "null" if name in fields else f"missing{did_you_mean(name, fields)}"
+    return f'field "{name}" is {state}'

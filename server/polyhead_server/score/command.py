@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,11 @@ from polyhead_server.cpus import usable_cpus
 from polyhead_server.errors import SettingsError, StartError
 from polyhead_server.extras import needs_extra
 from polyhead_server.score.order import BATCH_TOKENS, FRAGMENT_ROWS, MOST_CHARS, Fields, Order
+from polyhead_server.signals import raised_by_signals
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from polyhead_server.score.fragments import Fragment
     from polyhead_server.score.journal import Done
@@ -117,7 +117,7 @@ def _score(parsed: argparse.Namespace) -> int:
         files = find_files(parsed.input, parsed.output.resolve())
         _ensure_pyarrow(files)
         identity, tasks = identity_and_tasks(parsed.bundle, parsed.tasks, parsed.bundle_key)
-        with _ended_by_signals():
+        with raised_by_signals(KeyboardInterrupt, signal.SIGINT, signal.SIGTERM):
             totals = run(
                 _order(parsed, identity, tasks),
                 files,
@@ -161,22 +161,6 @@ def _ensure_pyarrow(files: Sequence[Path]) -> None:
     if any(file.name.lower().endswith(".parquet") for file in files):
         with needs_extra("score", "Parquet needs"):
             import pyarrow.parquet  # noqa: F401, PLC0415
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM is taken as SIGINT is; a second one ends the process at once."""
-
-    def interrupt(number: int, _: object) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        raise KeyboardInterrupt
-
-    before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 def _tell_how_to_go_on() -> int:

@@ -11,7 +11,7 @@ from polyhead_training.data.align import token_spans
 from polyhead_training.data.examples import Example
 from polyhead_training.data.files import DataFile
 from polyhead_training.data.labels import LabelMap
-from polyhead_training.problems import did_you_mean
+from polyhead_training.problems import absent, did_you_mean
 
 VISIBLE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]")
 """What a text needs to have a word: something besides blanks and control characters."""
@@ -188,9 +188,7 @@ class _Row:
             return None
         value = self._values.get(name)
         if value is None:
-            null = name in self._values
-            state = "is null" if null else f"is missing{did_you_mean(name, self._values)}"
-            self._refuse(f'field "{name}" {state}')
+            self._refuse(absent(name, self._values))
         return value
 
     def _sound(self, name: str, value: str) -> str | None:
