@@ -104,6 +104,18 @@ def test_earlier_predictions_stay(run):
     assert found["mood"]["label"] == "good"
 
 
+def test_a_field_of_that_name_that_is_no_object_is_not_lost(run):
+    """Refused with its line: the results would replace it. Training data have no such field."""
+    lines = [{"text": TEXTS[0], "predictions": given} for given in ([1], "good", None)]
+    content = "\n".join(map(json.dumps, lines))
+    found = run(content, "--task", "mood", name="in.jsonl", code=2)
+    assert len(rows(found.out)) == 1
+    for line in (1, 2):
+        assert f'in.jsonl:{line}: field "predictions" must be an object' in found.err
+    pseudo = run(content, "--pseudo-label", "mood", "--min-score", "0", name="in.jsonl")
+    assert len(rows(pseudo.out)) == len(lines)
+
+
 def test_bad_records_are_told_and_kept(run, tmp_path):
     """With file and line; the rest is annotated, and the exit code says that not all was."""
     errors = tmp_path / "errors.txt"

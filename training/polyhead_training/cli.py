@@ -86,7 +86,12 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     add_config(parser)
     add_data(parser)
-    parser.add_argument("--out", type=Path, required=True, help="directory of the new bundle")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="directory of the new bundle; a bundle there is replaced",
+    )
     add_run(parser)
     parser.add_argument(
         "--encoder",
@@ -134,7 +139,12 @@ def _add_average(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="run directories; the first one's configuration is the bundle's",
     )
     add_data(parser)
-    parser.add_argument("--out", type=Path, required=True, help="directory of the new bundle")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="directory of the new bundle; a bundle there is replaced",
+    )
     parser.set_defaults(run=_average)
 
 

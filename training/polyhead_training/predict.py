@@ -109,11 +109,15 @@ def _chunks(
     order: Order, predictor: Predictor, lines: Lines, refusals: Refusals
 ) -> Iterator[list[tuple[Item, Document]]]:
     """Records that can be annotated, so many at a time that memory stays bounded."""
+    keeps_fields = order.output_form == "jsonl" and not order.pseudo_label
     chunk: list[tuple[Item, Document]] = []
     chars = 0
     for record in read_items(lines, order.form, order.names):
         if not isinstance(record, Item):
             refusals.take(record)
+            continue
+        if keeps_fields and (message := JsonRows.problem(record.row)):
+            refusals.take(Refused(record.line, message, record.raw))
             continue
         try:
             document = predictor.read(record.row.source)

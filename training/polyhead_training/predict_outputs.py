@@ -22,6 +22,7 @@ OutputFormat = Literal["jsonl", "conll"]
 OUTPUT_FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
 
 _DIGITS = 6
+_PREDICTIONS = "predictions"
 
 
 class Writer(Protocol):
@@ -42,12 +43,19 @@ class JsonRows:
     specs: Mapping[str, HeadSpec]
 
     def __call__(self, row: Row, predicted: Predicted) -> str:
-        """The row as one line."""
-        earlier = row.fields.get("predictions")
-        predictions = dict(earlier) if isinstance(earlier, dict) else {}
+        """The row as one line; predictions that it has of other tasks stay."""
+        predictions = dict(row.fields.get(_PREDICTIONS) or {})
         for task, output in predicted.outputs.items():
             predictions[task] = _result(row, predicted, self.specs[task], output)
-        return _json_line({**row.fields, "predictions": predictions})
+        return _json_line({**row.fields, _PREDICTIONS: predictions})
+
+    @staticmethod
+    def problem(row: Row) -> str:
+        """Why a row cannot be written again without a loss; empty where it can."""
+        given = row.fields.get(_PREDICTIONS)
+        if given is None or isinstance(given, dict):
+            return ""
+        return f'field "{_PREDICTIONS}" must be an object, to which those of more tasks are added'
 
 
 @dataclass(frozen=True, slots=True)
