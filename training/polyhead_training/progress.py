@@ -53,14 +53,16 @@ class Reporter:
     def step(self, done: int, total: int, loss: float, tokens: int) -> None:
         """Show one step."""
         now = time.monotonic()
-        if self._first < 0:
+        if self._first < 0:  # how long it took is not known
             self._first, self._since = done, now
-        self._tokens += tokens
+        else:
+            self._tokens += tokens
         rate = self._tokens / max(now - self._since, 1e-9)
         self._bar.update(self._task, completed=done, total=total, loss=loss, rate=rate)
-        if not self._console.is_terminal and now - self._said >= _LINE_SECONDS:
+        known = done > self._first and not self._console.is_terminal
+        if known and now - self._said >= _LINE_SECONDS:
             self._said = now
-            left = (now - self._since) / max(done - self._first, 1) * (total - done)
+            left = (now - self._since) / (done - self._first) * (total - done)
             self._console.print(
                 f"step {done}/{total}  loss {loss:.3f}  {rate:,.0f} tokens/s  "
                 f"{left / 60:.0f} min left"
