@@ -1,6 +1,7 @@
 """Unary calls: one behaviour of both clients."""
 
 import math
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -202,6 +203,8 @@ def test_what_the_server_refuses_names_its_field(client, service, arguments, fie
         (["fine"], {"request_id": "no spaces"}, "request_id"),
         (["fine"], {"request_id": "x" * 129}, "request_id"),
         (["fine"], {"timeout": 0}, "timeout"),
+        (["fine"], {"bundle_version": "\ud800"}, "bundle_version"),
+        (["fine"], {"bundle_version": 3}, "bundle_version"),
         (["x" * (16 * 2**20)], {}, "documents"),
     ],
 )
@@ -230,6 +233,42 @@ def test_the_default_deadline_goes_to_the_server(connect, service):
     assert default == pytest.approx(17, abs=1)
     assert given == pytest.approx(5, abs=1)
     assert none is None or none > 10**6
+
+
+@pytest.mark.parametrize("seconds", [9.2e9, 1e10, sys.maxsize, pytest.param(10**400, id="huge")])
+def test_a_very_long_time_is_no_deadline(connect, service, seconds):
+    """A time that no clock counts to is as good as infinity, given with a call or with a client."""
+    client = connect(service.address, timeout=seconds)
+    client.annotate("x")
+    connect(service.address).annotate("x", timeout=seconds)
+    assert all(call.seconds_left is None or call.seconds_left > 10**6 for call in service.calls)
+    client.wait_ready(timeout=seconds)
+    assert client.health(timeout=seconds) is Health.SERVING
+
+
+def test_a_long_time_is_a_deadline(client, service):
+    """What clocks and sockets can count is told to the server."""
+    client.annotate("x", timeout=20 * 86400)
+    assert service.calls[-1].seconds_left == pytest.approx(20 * 86400, abs=60)
+
+
+@pytest.mark.parametrize("version", ["\ud800", 3])
+def test_versions_that_no_message_can_carry(client, service, version):
+    """Asking for a bundle names the field too."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        client.list_tasks(bundle_version=version)
+    assert caught.value.violations[0].field == "bundle_version"
+    assert service.calls == []
+
+
+def test_tasks_come_from_any_iterable(client, service):
+    """Names that can be read once only are all sent, and checked like others."""
+    found = client.annotate(TEXT, (name for name in ["pos", "sentiment"]))
+    assert list(found) == ["pos", "sentiment"]
+    client.annotate_many([TEXT], iter(["pos"]))
+    assert [list(call.request.tasks) for call in service.calls] == [["pos", "sentiment"], ["pos"]]
+    with pytest.raises(InvalidArgumentError, match=r"tasks\[1\]: must be a printable str"):
+        client.annotate(TEXT, iter(["pos", "a\n"]))
 
 
 def test_a_held_call_ends_at_its_deadline(client, service):

@@ -5,6 +5,7 @@ import json
 import queue
 import socket
 import ssl
+import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -286,7 +287,8 @@ def test_a_place_where_nothing_is(client, url):
             "m",
         ),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nearly", UnavailableError, "ended early"),
-        (b"nonsense\r\n\r\n", UnavailableError, "nonsense"),
+        (b"nonsense\r\n\r\n", UnavailableError, "^what answered does not speak HTTP$"),
+        (b"HTTP/9\x00 200 OK\r\n\r\n", UnavailableError, "^what answered does not speak HTTP$"),
     ],
 )
 def test_other_servers(answer, error, message):
@@ -336,12 +338,70 @@ def test_tokens_travel_over_https_only():
 
 
 @pytest.mark.parametrize(
-    "wrong", ["localhost:8080", "ftp://x", "http://", "http://a:b@c", "http://a?b"]
+    "wrong",
+    [
+        *("localhost:8080", "ftp://x", "http://", "http://a:b@c", "http://a?b"),
+        *("http://a b", "http://a\x00b", "http://a..b", "http://a/b c", "http://a/ü"),
+    ],
 )
 def test_urls(wrong):
     """What is no plain URL is refused at once."""
     with pytest.raises(ValueError, match="URL"):
         HttpClient(wrong)
+
+
+def test_names_that_are_not_ascii():
+    """A host may have a name in any script."""
+    HttpClient("http://münchen.example/a%20b").close()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        *({"x": "a\nb"}, {"x": "a\r\n b"}, {"x": "a\x00"}, {"x": "π"}, {"x": None}),
+        *({"": "a"}, {"x y": "a"}, {"x:": "a"}, {"x\n": "a"}, {"ü": "a"}),
+    ],
+)
+def test_headers(headers):
+    """What HTTP cannot carry is refused at once, and values, which may be keys, are not shown."""
+    with pytest.raises(ValueError, match="header") as caught:
+        HttpClient(headers=headers)
+    assert repr(headers.get("x")) not in str(caught.value)
+
+
+def test_headers_that_fit():
+    """Values of Latin-1 with spaces and tabs are sent."""
+    with (
+        answering(reply(TASKS)) as server,
+        HttpClient(server.url, headers={"X-Who": "Ü and\tI"}) as client,
+    ):
+        client.list_tasks()
+        assert "X-Who: Ü and\tI\r\n".encode("latin-1") in server.requests.get(timeout=10)
+
+
+def test_a_server_that_speaks_grpc(behind):
+    """The port of a gRPC server is told from one where nobody is, without what it sends."""
+    url = f"http://{behind.address}"
+    with HttpClient(url, retry=RetryPolicy(max_attempts=1)) as client:
+        with pytest.raises(UnavailableError, match="what answered does not speak HTTP"):
+            client.annotate("x")
+        with pytest.raises(UnavailableError, match="what answered does not speak HTTP"):
+            client.health()
+
+
+@pytest.mark.parametrize("seconds", [3e6, 1e10, sys.maxsize])
+def test_a_very_long_time_is_no_deadline(client, seconds):
+    """A time that no socket counts to is as good as infinity."""
+    assert client.annotate("x", timeout=seconds).windows == 1
+    assert len(list(client.annotate_stream(["x", "y"], timeout=seconds))) == 2
+    client.wait_ready(timeout=seconds)
+
+
+def test_tasks_come_from_any_iterable(client):
+    """Names that can be read once only are all sent."""
+    assert list(client.annotate("x", iter(["pos"]))) == ["pos"]
+    (outcome,) = client.annotate_stream(["x"], iter(["pos"]))
+    assert list(outcome.unwrap()) == ["pos"]
 
 
 def test_https(tmp_path, behind):

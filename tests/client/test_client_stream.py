@@ -1,7 +1,9 @@
 """Bulk streams against a real service: one behaviour of both clients."""
 
 import asyncio
+import collections.abc
 import itertools
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +11,10 @@ import pytest
 
 from polyhead import (
     AsyncClient,
+    CallCancelledError,
+    Client,
     DeadlineExceededError,
+    HttpClient,
     InternalError,
     InvalidArgumentError,
     Limits,
@@ -226,3 +231,95 @@ async def test_a_server_restart_in_mid_stream_loses_nothing():
             with serve(port=first.port):
                 found += [outcome.index async for outcome in stream]
     assert sorted(found) == list(range(3000))
+
+
+async def test_closing_the_client_ends_its_streams(service):
+    """The task that reads and closes is told at once that its stream was cancelled."""
+    client = AsyncClient(service.address)
+    stream = client.annotate_stream(texts(5000), TASK)
+    await anext(stream)
+    await client.close()
+    with pytest.raises(CallCancelledError) as caught:
+        [outcome async for outcome in stream]
+    assert caught.value.code == "CANCELLED"
+    assert await no_other_task()
+
+
+def stream_to_its_end(client):
+    """Read a stream, as one of the two ways to wait for an answer."""
+
+    async def read():
+        return [outcome async for outcome in client.annotate_stream(texts(5000), TASK)]
+
+    return read()
+
+
+WAYS = pytest.mark.parametrize(
+    "start",
+    [stream_to_its_end, lambda client: client.annotate("x")],
+    ids=["stream", "call"],
+)
+
+
+@WAYS
+async def test_another_task_closes_the_client(service, start):
+    """Who waits for an answer meanwhile is told so, and was not cancelled itself."""
+    client = AsyncClient(service.address)
+    with service.hold():
+        waiting = asyncio.create_task(start(client))
+        await asyncio.to_thread(service.wait_held)
+        await client.close()
+        with pytest.raises(CallCancelledError, match="the client was closed"):
+            await waiting
+    assert await no_other_task()
+
+
+@WAYS
+async def test_cancelling_who_waits(service, start):
+    """A task that is cancelled while it waits ends as cancelled, and leaves no task."""
+    async with AsyncClient(service.address) as client:
+        with service.hold():
+            waiting = asyncio.create_task(start(client))
+            await asyncio.to_thread(service.wait_held)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        assert waiting.cancelled()
+        assert await no_other_task()
+        assert (await client.annotate("still here")).windows == 1
+
+
+async def no_other_task():
+    """Whether every task but this one ends by itself."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    return not others or not (await asyncio.wait(others, timeout=10))[1]
+
+
+@pytest.mark.parametrize(("kind", "close"), [(Client, "close"), (AsyncClient, "aclose")])
+def test_a_stream_is_declared_as_what_can_be_closed(service, connect, kind, close):
+    """The declared type has what closes the stream, for programs whose types are checked."""
+    declared = kind.annotate_stream.__annotations__["return"].partition("[")[0]
+    assert callable(getattr(getattr(collections.abc, declared), close))
+    assert HttpClient.annotate_stream is Client.annotate_stream
+    stream = connect(service.address).client.annotate_stream([])
+    assert isinstance(stream, collections.abc.Generator | collections.abc.AsyncGenerator)
+
+
+def test_tasks_of_a_stream_from_any_iterable(client, service):
+    """Names that can be read once only go with every message."""
+    client.stream(texts(200), (name for name in TASK))
+    assert len(sent(service)) > 1
+    assert all(request.tasks == TASK for request in sent(service))
+
+
+@pytest.mark.parametrize("seconds", [1e10, sys.maxsize])
+def test_a_very_long_silence_is_without_end(client, seconds):
+    """A time that no clock counts to bounds nothing."""
+    assert len(client.stream(texts(3), TASK, timeout=seconds)) == 3
+
+
+@pytest.mark.parametrize("version", ["\ud800", 3])
+def test_a_stream_cannot_name_such_a_version(service, connect, version):
+    """A version that no message can carry is refused when the stream is made."""
+    with pytest.raises(InvalidArgumentError, match="bundle_version"):
+        connect(service.address).client.annotate_stream(["x"], bundle_version=version)

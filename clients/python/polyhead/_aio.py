@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 
+from polyhead._aio_cancel import failure_of
 from polyhead._aio_stream import annotate_items
 from polyhead._bulk import STREAM_PATH, decode_response, encode_request
 from polyhead._channel import connection
@@ -24,7 +25,7 @@ from polyhead._status import joined
 from polyhead._steps import Method, Plan, Reply, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
     from types import TracebackType
 
     from polyhead._annotation import Annotation, Annotations, Outcome
@@ -73,7 +74,7 @@ class AsyncClient:
     async def annotate(
         self,
         document: Document,
-        tasks: Sequence[str] | None = None,
+        tasks: Iterable[str] | None = None,
         *,
         offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
         timeout: float | None = None,  # noqa: ASYNC109 - as above
@@ -88,7 +89,7 @@ class AsyncClient:
     async def annotate_many(
         self,
         documents: Sequence[Document],
-        tasks: Sequence[str] | None = None,
+        tasks: Iterable[str] | None = None,
         *,
         offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
         timeout: float | None = None,  # noqa: ASYNC109 - as above
@@ -103,7 +104,7 @@ class AsyncClient:
     def annotate_stream(
         self,
         items: Iterable[StreamItem] | AsyncIterable[StreamItem],
-        tasks: Sequence[str] | None = None,
+        tasks: Iterable[str] | None = None,
         *,
         ordered: bool = False,
         offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
@@ -111,7 +112,7 @@ class AsyncClient:
         request_id: str | None = None,
         priority: Priority | str | None = None,
         bundle_version: str | None = None,
-    ) -> AsyncIterator[Outcome]:
+    ) -> AsyncGenerator[Outcome, None]:
         """Annotate any number of documents, as `Client.annotate_stream` does.
 
         Items may come from an async iterable too. They are taken in by a task of their own, so
@@ -140,7 +141,7 @@ class AsyncClient:
         await self._run(self._plans.wait_ready(timeout))
 
     async def close(self) -> None:
-        """Close the connection; calls that run are cancelled. May be called again."""
+        """Close the connection; calls that run fail as cancelled. May be called again."""
         self._closed = True
         if self._channel is not None:
             await self._channel.close()
@@ -193,6 +194,8 @@ class AsyncClient:
                 answer = Reply(message, around)
             except grpc.RpcError as error:
                 failure = error
+            except asyncio.CancelledError as cancelled:
+                failure = failure_of(cancelled)
 
 
 def _open_channel(where: Any) -> grpc.aio.Channel:

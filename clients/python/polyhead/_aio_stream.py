@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
 
+from polyhead._aio_cancel import failure_of
 from polyhead._bulk import Bulk
 from polyhead._resume import Resumption
 
@@ -83,6 +84,8 @@ class _Call:
             self._events.put_nowait(_Ended(self, None))
         except grpc.RpcError as failure:
             self._events.put_nowait(_Ended(self, failure))
+        except asyncio.CancelledError as cancelled:
+            self._events.put_nowait(_Ended(self, failure_of(cancelled)))
 
 
 def annotate_items(
@@ -90,11 +93,11 @@ def annotate_items(
     plans: Planner,
     items: Iterable[StreamItem] | AsyncIterable[StreamItem],
     options: BulkOptions,
-) -> AsyncIterator[Outcome]:
+) -> AsyncGenerator[Outcome, None]:
     """Give an iterator that does everything when it is asked for the first outcome."""
     source = aiter(items) if isinstance(items, AsyncIterable) else _aiter(iter(items))
 
-    async def run() -> AsyncIterator[Outcome]:
+    async def run() -> AsyncGenerator[Outcome, None]:
         bundle = await client.list_tasks(timeout=options.silence)
         stream = _Run(client, plans, Bulk(options, bundle.limits), options)
         try:
@@ -138,7 +141,7 @@ class _Run:
             await asyncio.wait([self._feeder])
         await self._abandon()
 
-    async def outcomes(self) -> AsyncGenerator[Outcome]:
+    async def outcomes(self) -> AsyncGenerator[Outcome, None]:
         bulk = self._bulk
         while not bulk.finished:
             while (outcome := bulk.pop()) is not None:

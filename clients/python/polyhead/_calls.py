@@ -16,7 +16,7 @@ from polyhead._settings import check_documents, check_items
 from polyhead._steps import Plan, Reply, Send, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
     from types import TracebackType
 
     from polyhead._annotation import Annotation, Annotations, Outcome
@@ -58,7 +58,7 @@ class SyncCalls(ABC):
     def annotate(
         self,
         document: Document,
-        tasks: Sequence[str] | None = None,
+        tasks: Iterable[str] | None = None,
         *,
         offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
         timeout: float | None = None,
@@ -72,7 +72,8 @@ class SyncCalls(ABC):
             document: Raw text, or `Words`.
             tasks: Names of tasks, as `list_tasks` gives them. None: every task of the bundle.
             offset_unit: The unit of offsets in the result.
-            timeout: Seconds for the call, retries included. None: the client's.
+            timeout: Seconds for the call, retries included; infinity as in the client. None: the
+                client's.
             request_id: A name for the request in the server's logs, of at most 128 visible ASCII
                 characters. None: the client makes one.
             priority: How urgent the call is. None: a single call is interactive, a stream bulk.
@@ -88,7 +89,7 @@ class SyncCalls(ABC):
     def annotate_many(
         self,
         documents: Sequence[Document],
-        tasks: Sequence[str] | None = None,
+        tasks: Iterable[str] | None = None,
         *,
         offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
         timeout: float | None = None,
@@ -107,7 +108,7 @@ class SyncCalls(ABC):
     def annotate_stream(
         self,
         items: Iterable[StreamItem],
-        tasks: Sequence[str] | None = None,
+        tasks: Iterable[str] | None = None,
         *,
         ordered: bool = False,
         offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT,
@@ -115,7 +116,7 @@ class SyncCalls(ABC):
         request_id: str | None = None,
         priority: Priority | str | None = None,
         bundle_version: str | None = None,
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome, None, None]:
         """Annotate any number of documents, lazily: an endless input takes bounded memory.
 
         Items are taken from the input in the caller's thread, batched, and kept on their way in

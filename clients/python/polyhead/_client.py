@@ -29,7 +29,8 @@ class Client(SyncCalls):
     Args:
         target: `HOST:PORT`, a comma list of `IP:PORT`, or `dns:///NAME:PORT` for all addresses
             of a name.
-        timeout: Seconds for a call that does not say otherwise; infinity for no deadline.
+        timeout: Seconds for a call that does not say otherwise; infinity, or anything longer than
+            24 days, for no deadline.
         retry: When and how often to try again.
         tls: Turns on TLS.
         token: A bearer token to send with every call; needs TLS unless allowed without.

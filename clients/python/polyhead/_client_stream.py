@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -147,11 +147,11 @@ def annotate_items(
     link: Link,
     items: Iterable[StreamItem],
     options: BulkOptions,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Give an iterator that does everything when it is asked for the first outcome."""
     source = iter(items)
 
-    def run() -> Iterator[Outcome]:
+    def run() -> Generator[Outcome, None, None]:
         bulk = Bulk(options, client.list_tasks(timeout=options.silence).limits)
         yield from _Run(plans, link, bulk, options).outcomes(source)
 
@@ -168,7 +168,7 @@ class _Run:
         self._resumption = Resumption(plans.retries, bulk, options)
         self._call: _Call | None = None
 
-    def outcomes(self, source: Iterator[StreamItem]) -> Iterator[Outcome]:
+    def outcomes(self, source: Iterator[StreamItem]) -> Generator[Outcome, None, None]:
         bulk = self._bulk
         try:
             while not bulk.finished:

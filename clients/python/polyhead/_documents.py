@@ -19,11 +19,11 @@ def to_wire(document: Document, field: str) -> document_pb2.Document:
             UTF-8 can carry.
     """
     if isinstance(document, str):
-        _check_text(document, f"{field}.text" if field else "text")
+        check_text(document, f"{field}.text" if field else "text")
         return document_pb2.Document(text=document)
     if isinstance(document, Words):
         for index, word in enumerate(document.words):
-            _check_text(word, f"{field}.words[{index}]" if field else f"words[{index}]")
+            check_text(word, f"{field}.words[{index}]" if field else f"words[{index}]")
         return document_pb2.Document(words=document_pb2.WordList(words=document.words))
     raise refused(field or "document", f"must be a str or Words, not {type(document).__name__}")
 
@@ -45,7 +45,8 @@ def size(document: document_pb2.Document) -> int:
     return sum(map(len, words)) + max(0, len(words) - 1)
 
 
-def _check_text(text: object, field: str) -> None:
+def check_text(text: object, field: str) -> None:
+    """Refuse what UTF-8 cannot carry; raises InvalidArgumentError that names the field."""
     if not isinstance(text, str):
         raise refused(field, f"must be a str, not {type(text).__name__}")
     try:

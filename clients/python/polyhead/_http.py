@@ -16,7 +16,7 @@ from polyhead._bundle import Health
 from polyhead._calls import SyncCalls
 from polyhead._http_failure import HttpFailure, failure_of, is_error
 from polyhead._http_stream import HttpStream
-from polyhead._http_transport import Answer, Transport, TransportError, parse_url
+from polyhead._http_transport import Answer, Transport, TransportError, check_headers, parse_url
 from polyhead._options import TLS, BearerToken, ChannelOptions, RetryPolicy
 from polyhead._settings import DEFAULT_TIMEOUT, planner
 from polyhead._status import REQUEST_ID_KEY
@@ -64,14 +64,16 @@ class HttpClient(SyncCalls):
     Args:
         url: `http://HOST:PORT` or `https://HOST:PORT`, and a path before those of the API if the
             gateway is behind one.
-        timeout: Seconds for a call that does not say otherwise; infinity for no deadline.
+        timeout: Seconds for a call that does not say otherwise; infinity, or anything longer than
+            24 days, for no deadline.
         retry: When and how often to try again.
         tls: For https, instead of Python's defaults: authorities, certificates.
         token: A bearer token to send with every call; needs https unless allowed without.
         headers: Headers to send with every call, such as an API key.
 
     Raises:
-        ValueError: The URL cannot be understood, or the token would travel in the clear.
+        ValueError: The URL cannot be understood, a header holds what none can carry, or the token
+            would travel in the clear.
     """
 
     def __init__(
@@ -89,7 +91,7 @@ class HttpClient(SyncCalls):
         super().__init__(planner(timeout, retry, secure, token, ChannelOptions()))
         context = (tls or ssl.create_default_context()) if place.secure else None
         self._transport = Transport(place, context)
-        self._headers = dict(headers or {})
+        self._headers = check_headers(headers or {})
 
     def _send(self, step: Send) -> Reply:
         seconds = math.inf if step.timeout is None else step.timeout

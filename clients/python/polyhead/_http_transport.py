@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import math
+import re
 import socket
 import threading
 import weakref
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _CHUNK = 256 * 1024
 _MOST_BYTES = 512 * 2**20
+_NOT_IN_PATH = re.compile(r"[^!-~]")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t -~\xa0-\xff]*")
 _GONE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
@@ -73,7 +77,23 @@ def parse_url(url: str) -> Place:
         raise ValueError(f"not an http:// or https:// URL: {url!r}")
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError("a URL is a scheme, a host, a port and a path, no more")
+    if not _is_name(parts.hostname) or _NOT_IN_PATH.search(parts.path):
+        raise ValueError(f"a URL has no spaces, control characters or other such: {url!r}")
     return Place(parts.hostname, parts.port, parts.path.rstrip("/"), parts.scheme == "https")
+
+
+def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Give the headers of every call.
+
+    Raises:
+        ValueError: A name or a value is what HTTP cannot carry. No value is told: it may be a key.
+    """
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"not the name of a header: {name!r}")
+        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"the header {name!r} is not one line of Latin-1 text")
+    return dict(headers)
 
 
 class Transport:
@@ -124,7 +144,7 @@ class Transport:
             raise TransportError("no answer in time", in_time=False) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._drop(connection)
-            raise TransportError(str(error) or type(error).__name__) from error
+            raise TransportError(_in_words(error)) from error
         except BaseException:
             self._drop(connection)
             raise
@@ -190,6 +210,23 @@ class Transport:
         with self._lock:
             self._busy.discard(connection)
         connection.close()
+
+
+def _is_name(host: str) -> bool:
+    """Whether a host can be looked up, and stand in a request."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return not any(character <= " " or character == "\x7f" for character in host)
+
+
+def _in_words(error: Exception) -> str:
+    """Say why there is no answer, without what a server of another protocol has sent."""
+    gone = isinstance(error, http.client.RemoteDisconnected)
+    if isinstance(error, http.client.BadStatusLine | http.client.UnknownProtocol) and not gone:
+        return "what answered does not speak HTTP"
+    return str(error) or type(error).__name__
 
 
 def _patience(deadline: Deadline) -> float | None:

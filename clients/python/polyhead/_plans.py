@@ -6,6 +6,7 @@ a `Send` is answered with a `Reply`, or by throwing what grpc raised into the pl
 
 from __future__ import annotations
 
+import math
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,7 +25,7 @@ from polyhead._tracing import trace_metadata
 from polyhead.v1 import annotation_service_pb2 as service_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from polyhead._annotation import Annotation, Annotations
     from polyhead._retry import Retries
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 EVERY_TASK = "*"
 _LONGEST_REQUEST_ID = 128
+_LONGEST_SECONDS = 24 * 86400.0  # a socket waits at most 2**31 milliseconds, 24.8 days
 _READY_WAITS = (0.05, 1.0)  # seconds between looks at a server that is not ready: first, longest
 
 E = TypeVar("E", bound=StrEnum)
@@ -41,7 +43,7 @@ E = TypeVar("E", bound=StrEnum)
 class CallOptions:
     """What a caller may say about one call."""
 
-    tasks: Sequence[str] | None = None
+    tasks: Iterable[str] | None = None
     offset_unit: OffsetUnit | str = OffsetUnit.CODE_POINT
     timeout: float | None = None
     request_id: str | None = None
@@ -74,7 +76,7 @@ class Planner:
             tasks=wire_tasks(options.tasks),
             offset_unit=_convert.UNIT_TO_WIRE[check_unit(options.offset_unit)],
             priority=_convert.PRIORITY_TO_WIRE[check_priority(options.priority)],
-            bundle_version=options.bundle_version or "",
+            bundle_version=check_version(options.bundle_version),
         )
         self._check_size(request)
         reply = yield from self._attempts(Method.ANNOTATE, request, options.timeout, request_id)
@@ -83,7 +85,7 @@ class Planner:
 
     def list_tasks(self, timeout: float | None, bundle_version: str | None = None) -> Plan[Bundle]:
         """Ask for a bundle."""
-        request = service_pb2.ListTasksRequest(bundle_version=bundle_version or "")
+        request = service_pb2.ListTasksRequest(bundle_version=check_version(bundle_version))
         reply = yield from self._attempts(Method.LIST_TASKS, request, timeout, name_request(None))
         return _convert.read_bundle(reply.message)
 
@@ -114,12 +116,15 @@ class Planner:
         return Deadline(self.seconds(timeout))
 
     def seconds(self, timeout: float | None) -> float:
-        """Give the time of a call; raises InvalidArgumentError where there is none."""
-        if timeout is None:
-            return self.timeout
-        if not timeout > 0:
+        """Give the time of a call: infinity where it is longer than clocks and sockets can count.
+
+        Raises:
+            InvalidArgumentError: There is none.
+        """
+        chosen = self.timeout if timeout is None else timeout
+        if not chosen > 0:
             raise refused("timeout", "must be more than 0 seconds")
-        return timeout
+        return math.inf if chosen > _LONGEST_SECONDS else chosen
 
     def call_metadata(self, request_id: str) -> tuple[tuple[str, str], ...]:
         """Give the metadata of one call."""
@@ -168,8 +173,8 @@ class Planner:
             raise refused("documents", f"take {size} bytes; the limit is {self.max_send_bytes}")
 
 
-def wire_tasks(tasks: Sequence[str] | None) -> list[str]:
-    """Give the tasks to ask for: every one where None is given.
+def wire_tasks(tasks: Iterable[str] | None) -> list[str]:
+    """Give the tasks to ask for: every one where None is given. Reads an iterable once.
 
     Raises:
         InvalidArgumentError: It is one name and not a sequence, or a name is not text.
@@ -178,10 +183,19 @@ def wire_tasks(tasks: Sequence[str] | None) -> list[str]:
         return [EVERY_TASK]
     if isinstance(tasks, str):
         raise refused("tasks", f"must be a sequence of names, such as [{tasks!r}]")
-    for index, task in enumerate(tasks):
-        if not isinstance(task, str) or not task.isprintable():
+    names = list(tasks)
+    for index, name in enumerate(names):
+        if not isinstance(name, str) or not name.isprintable():
             raise refused(f"tasks[{index}]", "must be a printable str")
-    return list(tasks)
+    return names
+
+
+def check_version(bundle_version: str | None) -> str:
+    """Give the version as on the wire; raises InvalidArgumentError for what none can carry."""
+    if bundle_version is None:
+        return ""
+    _documents.check_text(bundle_version, "bundle_version")
+    return bundle_version
 
 
 def check_unit(unit: OffsetUnit | str) -> OffsetUnit:

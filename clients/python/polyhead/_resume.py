@@ -13,6 +13,7 @@ from polyhead._plans import (
     Planner,
     check_priority,
     check_unit,
+    check_version,
     name_request,
     wire_tasks,
 )
@@ -37,7 +38,7 @@ def bulk_options(planner: Planner, options: CallOptions, *, ordered: bool) -> Bu
         silence=planner.seconds(options.timeout),
         max_send_bytes=planner.max_send_bytes,
         priority=check_priority(options.priority),
-        bundle_version=options.bundle_version or "",
+        bundle_version=check_version(options.bundle_version),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, TypeVar
 
 from polyhead._channel import token_metadata
@@ -32,7 +31,7 @@ def planner(
     Raises:
         ValueError: The timeout is not positive, or the token would travel in the clear.
     """
-    if math.isnan(timeout) or timeout <= 0:
+    if not timeout > 0:
         raise ValueError("timeout is more than 0 seconds")
     return Planner(
         retries=Retries(retry or RetryPolicy(), RetryBudget()),

@@ -31,7 +31,7 @@ from polyhead._settings import DEFAULT_TARGET
 from polyhead._words import is_visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from contextlib import AbstractContextManager
 
     from polyhead import Task
@@ -44,7 +44,7 @@ def annotate(
     column: str | None = None,
     *,
     client: Client | HttpClient | str = DEFAULT_TARGET,
-    tasks: Sequence[str] | None = None,
+    tasks: Iterable[str] | None = None,
     prefix: str = "",
     errors: Literal["raise", "coerce"] = "raise",
 ) -> pd.DataFrame:
