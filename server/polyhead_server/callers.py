@@ -43,11 +43,14 @@ def caller_of(origin: Origin) -> str:
 
     Returns:
         cert:NAME by the client certificate: its first URI, else its common name, else its first
-        alternative name; without one the address, without its port.
+        alternative name; without one the address, without its port; "unknown" where the call was
+        over before anybody asked.
     """
     proved = origin.auth_context()
     for kind in _NAMES:
         for name in proved.get(kind, ()):
             return f"cert:{name.decode('utf-8', 'replace')}"
     kind, _, address = unquote(origin.peer()).partition(":")
+    if not kind:
+        return "unknown"
     return _PORT.sub("", address) if kind in ("ipv4", "ipv6") else f"{kind}:{address}"

@@ -185,6 +185,11 @@ class Call:
         self._client: str | None = None
         self._sent_id = False
 
+    @property
+    def for_json(self) -> bool:
+        """Whether a gateway makes JSON of the answer."""
+        return self._metadata.get(PROXY_HEADER) == PROXY_FOR_JSON
+
     async def greet(self) -> None:
         """Begin a stream: send the request id, and check that the caller may call.
 
@@ -196,7 +201,7 @@ class Call:
             PermissionDeniedError: the caller is known, and may not.
             RateExceededError: it called too often.
         """
-        if self._metadata.get(PROXY_HEADER) != PROXY_FOR_JSON:
+        if not self.for_json:
             await self._send_first()
         self.let_in()
 

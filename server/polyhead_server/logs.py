@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 def configure_logs(
     form: LogFormat, level: LogLevel, stream: TextIO | None = None, **always: object
 ) -> None:
-    """Set structlog up for the process.
+    """Set structlog up for the process, before gRPC is imported.
+
+    gRPC writes lines of another form, one for each header that it cannot read, and any caller can
+    send such headers: it is told to write nothing, unless GRPC_VERBOSITY says what it may.
 
     Args:
         form: json, console, or auto for console on a terminal.
@@ -26,6 +30,7 @@ def configure_logs(
         stream: where to write; standard error by default.
         always: fields of every line, such as the number of this worker.
     """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     out = stream or sys.stderr
     console = form == "console" or (form == "auto" and out.isatty())
     structlog.configure(

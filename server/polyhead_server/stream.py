@@ -54,12 +54,15 @@ class Stream:
         self._room = Room(most_items)
         self._writing = asyncio.Lock()
         self._end: RequestError | None = None
+        self._answered = False
         self._reader: asyncio.Task[None] | None = None
 
     async def run(self, calls: Calls) -> None:
         """Answer until the caller has no more to ask, or something puts an end to it.
 
-        Whatever was read is answered before the stream ends.
+        Whatever was read is answered before the stream ends. A gateway that answers in JSON closes
+        its array whatever the status, and has passed on another one with the first answer: so it
+        is given the error as one more answer, without an id.
 
         Raises:
             InvalidRequestError: a message was not one, or held no items.
@@ -72,6 +75,8 @@ class Stream:
             late = on_deadline(self._deadline, lambda: self._stop(over))
             with late, calls.on_drain(lambda: self._stop(DrainingError())):
                 await asyncio.wait([self._reader])
+        if self._end is not None and self._answered and self._call.for_json:
+            await self._write(self._failed(self._end, [""], Unit.CODE_POINT))
         await calls.departure.taken(self._context)
         if self._end is not None:
             raise self._end
@@ -101,10 +106,20 @@ class Stream:
     async def _answer(self, received: Received[pb.AnnotateStreamRequest]) -> None:
         response = await self._response(received)
         if response is not None:
-            async with self._writing:
-                await self._context.write(response)
-            self._call.sent()
+            await self._write(response)
         self._room.give(len(received.message.items))
+
+    async def _write(self, response: pb.AnnotateStreamResponse) -> None:
+        async with self._writing:
+            self._answered = True
+            await self._context.write(response)
+        self._call.sent()
+
+    def _failed(
+        self, error: RequestError, ids: Sequence[str], unit: Unit
+    ) -> pb.AnnotateStreamResponse:
+        version = self._roster.bundle.version
+        return convert.failed_stream_response(error, ids, unit, version, self._call.request_id)
 
     async def _response(
         self, received: Received[pb.AnnotateStreamRequest]
@@ -133,8 +148,7 @@ class Stream:
             self._stop(error)
             return None
         except Exception as error:  # noqa: BLE001 - told, and logged where it is our fault
-            version = self._roster.bundle.version
-            return convert.failed_stream_response(told(error), ids, unit, version, request_id)
+            return self._failed(told(error), ids, unit)
 
 
 def _size(sources: Sequence[Source | RequestError | None]) -> int:

@@ -106,6 +106,26 @@ def test_a_lost_server_loses_no_call(bundle, logs, number):
         assert served == {one.address, two.address}
 
 
+def test_one_caller_takes_no_server_from_the_others(bundle, logs):
+    """Neither by deadlines that are too short, nor by headers at which servers reset the call.
+
+    Of which servers say nothing in their logs, either, but in the lines of their own form.
+    """
+    with (
+        running_server(logs / "one.jsonl", bundle) as one,
+        running_server(logs / "two.jsonl", bundle) as two,
+        running_gateway(logs / "gateway.jsonl", one, two) as gateway,
+    ):
+        for _ in range(6):
+            assert ask(gateway, "/v1/annotate", REQUEST, grpc_timeout="1u").status == 504
+            assert ask(gateway, "/v1/annotate", REQUEST, x_bin="!").status == 503
+        metrics = urlsplit(gateway.said["metrics"])
+        found = ask(f"http://{metrics.netloc}", metrics.path).body.decode().splitlines()
+        assert 'envoy_cluster_membership_healthy{envoy_cluster_name="polyhead"} 2' in found
+        for server in (one, two):
+            assert all(line.startswith("{") for line in server.log.read_text().splitlines())
+
+
 def test_drain(server, logs):
     """After SIGTERM a call under way is finished, new connections are refused, and the end is 0."""
     with running_gateway(logs / "drained.jsonl", server) as gateway:

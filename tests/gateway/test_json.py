@@ -10,6 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
 
+INVALID_ARGUMENT, DEADLINE_EXCEEDED = 3, 4
 REQUEST = {
     "documents": [
         {"text": "the fans won in Berlin"},
@@ -108,6 +109,42 @@ def test_stream(gateway):
     (violation,) = outcomes["bad"]["error"]["details"][0]["fieldViolations"]
     assert violation["field"] == "items[0].document.text"
     assert ask(gateway, "/v1/annotate:stream", []).json == []
+
+
+def test_a_stream_that_ends_with_an_error_says_so(gateway):
+    """Its array is closed all the same: the error is its last element, or else the status."""
+    good = {"items": [{"id": "good", "document": {"text": "the fans"}}], "tasks": ["topic"]}
+    answer = ask(gateway, "/v1/annotate:stream", [good, {}, good])
+    assert answer.status == 200
+    first, last = answer.json
+    assert first["outcomes"][0]["id"] == "good"
+    (outcome,) = last["outcomes"]
+    assert (outcome["id"], outcome["error"]["code"]) == ("", INVALID_ARGUMENT)
+    assert outcome["error"]["details"][0]["fieldViolations"][0]["field"] == "items"
+    assert ask(gateway, "/v1/annotate:stream", [{}, good]).status == 400
+
+
+@pytest.mark.parametrize("given", ["abc", "-1S", "5", "999999999S", "S", "1 S"])
+def test_a_deadline_that_is_none(gateway, given):
+    """Refused before a server hears of it."""
+    answer = ask(gateway, "/v1/annotate", {}, grpc_timeout=given)
+    assert answer.status == 400
+    assert "header grpc-timeout must be" in answer.json["message"]
+    assert answer.json["code"] == INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_deadline_that_passes(gateway, stream):
+    """Single calls and streams alike, before anything was answered."""
+    body = {"documents": [{"text": "the fans " * 2000}] * 5, "tasks": ["*"]}
+    items = [{"id": "", "document": document} for document in body["documents"]]
+    path, body = (
+        ("/v1/annotate:stream", [{"items": items, "tasks": ["*"]}])
+        if stream
+        else ("/v1/annotate", body)
+    )
+    answer = ask(gateway, path, body, grpc_timeout="20m")
+    assert (answer.status, answer.json["code"]) == (504, DEADLINE_EXCEEDED)
 
 
 def test_broken_contract(gateway):

@@ -44,6 +44,7 @@ class Peer:
         (Peer("ipv4:10.0.0.7:40112"), "10.0.0.7"),
         (Peer("ipv6:%5B2001:db8::1%5D:40112"), "[2001:db8::1]"),
         (Peer("unix:/run/s.sock"), "unix:/run/s.sock"),
+        (Peer(""), "unknown"),
         (Peer("ipv4:10.0.0.7:40112", b"client a"), "cert:client a"),
     ],
 )

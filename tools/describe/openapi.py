@@ -167,8 +167,10 @@ def _stream_text(method: MethodDescriptorProto) -> str:
         return ""
     return (
         "\n\nOver HTTP/JSON the request is an array of request messages, read to its end first, "
-        "and the answer an array of response messages that grows as work is done. Should the "
-        "stream break off, the array is not closed."
+        "and the answer an array of response messages that grows as work is done. An error that "
+        "ends the stream is the status where nothing was answered before; else it is the array's "
+        "last element, with a single outcome without an id. Where the connection breaks off, the "
+        "array is not closed."
     )
 
 

@@ -81,6 +81,7 @@ def route_configuration(settings: GatewaySettings, data: str) -> Json:
 
 
 def _routes(settings: GatewaySettings, data: str) -> Iterator[Json]:
+    yield _open(settings, _malformed_timeout())
     for page in pages():
         yield _open(settings, _page(page, data))
     yield _open(settings, _call(settings, {"prefix": _HEALTH_SERVICE}, streams=True))
@@ -101,6 +102,15 @@ def _page(page: Page, data: str) -> Json:
         "direct_response": {"status": 200, "body": {"filename": f"{data}/{page.file}"}},
         "response_headers_to_add": [set_header(name, text) for name, text in headers.items()],
     }
+
+
+def _malformed_timeout() -> Json:
+    """A deadline that is none: servers would reset the call, which says nothing to its caller."""
+    valid = {"safe_regex": {"regex": r"\d{1,8}[HMSmun]"}}
+    header = {"name": "grpc-timeout", "string_match": valid, "invert_match": True}
+    text = "header grpc-timeout must be up to 8 digits and one of H, M, S, m, u, n"
+    refusal = _refusal({"prefix": "/", "headers": [header]}, 400, text)
+    return _without(refusal, filters.TRANSCODER, filters.GRPC_STATS)
 
 
 def _method_routes(settings: GatewaySettings) -> Iterator[Json]:
@@ -158,8 +168,9 @@ def _retries(settings: GatewaySettings, retry_on: str, **more: Any) -> Json:
                 "typed_config": message(elsewhere),
             }
         ],
-        # A dead server has no calls under way, so it is the one that is picked; pick anew.
-        "host_selection_retry_max_attempts": 32,
+        # A dead server has no calls under way, so it is the one that is picked until checks find it
+        # out; pick anew. Of two it is picked in 15 draws of 16: in all of 512 never.
+        "host_selection_retry_max_attempts": 512,
         "retry_back_off": {"base_interval": seconds(0.01), "max_interval": seconds(0.25)},
         **more,
     }
@@ -170,7 +181,12 @@ def _json_routes() -> Iterator[Json]:
     for method in filter(lambda method: method.transcoded, api_methods()):
         for binding in method.bindings:
             match = _matches(binding.path) | {"headers": [header_is(":method", binding.verb)]}
-            yield {"match": match, "route": {"cluster": filters.CLUSTER}}
+            # A server resets a call whose deadline has passed; this one tells first.
+            timeout = {"grpc_timeout_header_max": seconds(0)}
+            yield {
+                "match": match,
+                "route": {"cluster": filters.CLUSTER, "max_stream_duration": timeout},
+            }
 
 
 def _preflight() -> Json:

@@ -98,11 +98,27 @@ def _health_check(settings: GatewaySettings) -> Json:
 
 
 def _outliers(settings: GatewaySettings) -> Json:
-    """Servers that answer checks but fail calls are left alone for a while."""
+    """Servers that answer checks but not calls are left alone for a while.
+
+    Callers bring about errors, too: deadlines that are too short, headers at which a server resets
+    the call. One caller must not take servers from the others, so what counts is not a few errors
+    in a row, but that nearly all of many calls fail, be it with a status or in breaking off.
+    """
+    off = (
+        "enforcing_consecutive_5xx",
+        "enforcing_consecutive_gateway_failure",
+        "enforcing_consecutive_local_origin_failure",
+        "enforcing_success_rate",
+        "enforcing_local_origin_success_rate",
+    )
     return {
-        "consecutive_gateway_failure": 3,
-        "enforcing_consecutive_gateway_failure": 100,
-        "consecutive_5xx": 10,
+        **dict.fromkeys(off, 0),
+        "split_external_local_origin_errors": True,
+        "enforcing_failure_percentage": 100,
+        "enforcing_failure_percentage_local_origin": 100,
+        "failure_percentage_threshold": 90,
+        "failure_percentage_minimum_hosts": 2,
+        "failure_percentage_request_volume": 20,
         "interval": seconds(max(1.0, settings.health_seconds)),
         "base_ejection_time": seconds(5),
         "max_ejection_time": seconds(60),
