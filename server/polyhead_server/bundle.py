@@ -102,6 +102,7 @@ class HeadSpec:
     """One task head."""
 
     name: str
+    """1 to 64 of a-z, 0-9, _ and -, as the API promises."""
     kind: Kind
     labels: tuple[str, ...]
     """For spans: the span labels; the head's outputs are O, B-x, I-x for each label x in turn."""
@@ -307,7 +308,7 @@ def _tokenizer(fields: Fields) -> TokenizerSpec:
 
 def _head(fields: Fields) -> HeadSpec:
     return HeadSpec(
-        name=fields.text("name"),
+        name=fields.name("name"),
         kind=fields.choice("kind", KINDS),
         labels=fields.texts("labels"),
         file=fields.file("file"),
@@ -331,17 +332,17 @@ def _verify(path: Path, digests: Mapping[str, Any], manifest: Manifest) -> None:
         raise BundleError(f"no digest for {', '.join(unlisted)}")
     for name, digest in digests.items():
         file = path / Fields({name: name}, "digests").file(name)
-        if not file.is_file():
-            raise BundleError(f"missing file {name}")
-        if _read_sha256(file) != digest:
+        if _read_sha256(file, name) != digest:
             raise BundleError(f"{name} is damaged: its sha256 is not the manifest's")
 
 
-def _read_sha256(file: Path) -> str:
+def _read_sha256(file: Path, name: str) -> str:
     try:
+        if not file.is_file():
+            raise BundleError(f"missing file {name}")
         return _sha256(file)
-    except OSError as error:
-        raise BundleError(f"{file.name} cannot be read: {error.strerror}") from None
+    except OSError as error:  # of the look, too: where a folder is closed or a name too long
+        raise BundleError(f"{name} cannot be read: {error.strerror}") from None
 
 
 def _files(manifest: Manifest) -> list[str]:

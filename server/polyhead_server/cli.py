@@ -1,4 +1,4 @@
-"""The command line: `polyhead-server serve`, `inspect` and `gateway`."""
+"""The command line: `polyhead-server` and its commands."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+_DESCRIPTION = """Serves bundles of task heads on one text encoder, and does what goes with it.
+`polyhead-server COMMAND --help` explains a command."""
 _SERVE = "serve"
 _WRONG_USE = 2
 _NOT_DRAINED = 1
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser(*, others: bool = True) -> argparse.ArgumentParser:
     """The flags of `serve`, and of all other commands where one of them may be meant."""
-    parser = argparse.ArgumentParser(prog="polyhead-server", description=__doc__)
+    parser = argparse.ArgumentParser(prog="polyhead-server", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=version("polyhead-server"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from polyhead_server.errors import BundleError
@@ -10,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Choice = TypeVar("Choice", bound=str)
+
+_NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
 
 class Fields:
@@ -45,6 +49,13 @@ class Fields:
             raise self._fault(name, "valid Unicode")
         return value
 
+    def name(self, name: str) -> str:
+        """A name as the API promises them: 1 to 64 of a-z, 0-9, _ and -."""
+        value: str = self._get(name, str, "a string")
+        if not _NAME.fullmatch(value):
+            raise self._fault(name, "1 to 64 of a-z, 0-9, _ and -")
+        return value
+
     def file(self, name: str) -> str:
         """A path inside the bundle."""
         value = self.text(name)
@@ -76,8 +87,15 @@ class Fields:
         return value
 
     def number(self, name: str) -> float:
-        """A number."""
-        return float(self._get(name, (int, float), "a number"))
+        """A number that is finite: JSON lets NaN in, and whole numbers that no float can hold."""
+        value = self._get(name, (int, float), "a number")
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise self._fault(name, "a finite number")
+        return number
 
     def flag(self, name: str) -> bool:
         """True or false."""

@@ -35,6 +35,16 @@ _TRUTHS = {"true": True, "yes": True, "1": True, "on": True}
 _FALSEHOODS = {"false": False, "no": False, "0": False, "off": False}
 _NONE = "none"
 _UNIONS = (types.UnionType, Union)
+_METAVARS = {
+    "bulk_share": "PART",
+    "trace_sample": "PART",
+    "engine": "NAME",
+    "client_rate": "N",
+    "client_burst": "N",
+    "client_chars_per_second": "N",
+    "client_chars_burst": "N",
+}
+"""How help calls the values of settings whose type does not tell: most numbers are seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +67,7 @@ class Options(Generic[SettingsT]):
             parser.add_argument(
                 _flag(field.name),
                 dest=field.name,
-                metavar="PART" if field.name.endswith("_share") else _metavar(hint),
+                metavar=_METAVARS.get(field.name) or _metavar(hint),
                 **_arity(hint),
                 help=_escaped(f"{texts[field.name]} [{variable}; default {default}]"),
             )

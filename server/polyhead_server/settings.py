@@ -19,6 +19,10 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 _LAST_PORT = 65_535
 _MOST_WORKERS = 16
 """For each processor: nobody gains by more than one, and thousands would take all memory."""
+_LARGEST = 2**31 - 1
+"""gRPC keeps its options in a C int."""
+_MOST_SECONDS = _LARGEST // 1000
+"""gRPC takes its times in milliseconds."""
 _FILES = (
     *("tls_cert", "tls_key", "tls_client_ca", "token_file", "admin_token_file"),
     *("jwt_keys", "bundle_key"),
@@ -241,6 +245,7 @@ class Settings:
             for name, bound in least.items()
             if not getattr(self, name) >= bound
         ]
+        problems += self._grpc_problems()
         problems += self._worker_problems()
         if not self.batch_seconds > 0:
             problems.append(f"batch_seconds: {self.batch_seconds} is not above 0")
@@ -251,6 +256,22 @@ class Settings:
         if not self.default_deadline > 0:
             problems.append(f"default_deadline: {self.default_deadline} is not above 0")
         return problems
+
+    def _grpc_problems(self) -> list[str]:
+        """What is larger than gRPC can be told."""
+        most = {
+            "max_message_bytes": _LARGEST,
+            "max_concurrent_streams": _LARGEST,
+            "max_connections": _LARGEST - 1,  # at the last one gRPC ends the process
+            "max_connection_age": _MOST_SECONDS,
+        }
+        if self.max_connection_age > 0:  # else gRPC does not hear of deadlines
+            most["default_deadline"] = _MOST_SECONDS
+        return [
+            f"{name}: {value} is more than {bound}"
+            for name, bound in most.items()
+            if (value := getattr(self, name)) > bound
+        ]
 
     def _guard_problems(self) -> list[str]:
         problems = [

@@ -1,8 +1,11 @@
 """A bundle that is damaged, incomplete or not ours is refused with what is wrong with it."""
 
+import contextlib
 import json
+import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import openvino as ov
@@ -86,6 +89,12 @@ def test_a_manifest_that_is_no_object(bundle):
         (("heads",), {}, "heads is not a list"),
         (("heads", 0), 3, "heads is not a list of objects"),
         (("heads", 1, "name"), "pos", "a name of its own"),
+        *(
+            (("heads", 1, "name"), name, r"heads\[1\]: name is not 1 to 64 of a-z, 0-9, _ and -")
+            for name in ("*", "A B", "Topic", "a.b", "", "a\n", "\u0661", "x" * 65)
+        ),
+        (("heads", 1, "name"), 7, r"heads\[1\]: name is not a string"),
+        (("heads", 0, "figures", 0, "value"), True, "value is not a number"),
         (("heads", 0, "kind"), "regression", "kind is not one of classification"),
         (("heads", 0, "pooling"), "sum", "pooling is not one of mean"),
         (("heads", 0, "labels"), [], "labels is not a list of different strings"),
@@ -110,6 +119,8 @@ def test_a_manifest_that_is_no_object(bundle):
         (("digests",), {}, "no digest for"),
         (("digests", "../x"), "0", "x is not a path inside the bundle"),
         (("digests", "gone.txt"), "0", "missing file gone.txt"),
+        (("digests", "heads"), "0", "missing file heads"),
+        (("digests", "x" * 300), "0", "xxx cannot be read: File name too long"),
         (("digests", "words.json"), "0" * 64, "words.json is damaged"),
     ],
 )
@@ -117,6 +128,13 @@ def test_a_manifest_with_a_wrong_field(bundle, path, value, message):
     """The field and what it should be are named."""
     edit(bundle, *path, value=value)
     refused(bundle, message)
+
+
+def test_a_figure_that_no_float_can_hold(bundle):
+    """JSON has whole numbers of any size, and Python's reads NaN and infinity."""
+    for value in (10**400, np.nan, -np.inf):
+        edit(bundle, "heads", 0, "figures", 0, "value", value=value)
+        refused(bundle, r"figures\[0\]: value is not a finite number")
 
 
 def test_a_manifest_without_a_field(bundle):
@@ -135,6 +153,39 @@ def test_a_missing_file(bundle, name):
     """It is named."""
     (bundle / name).unlink()
     refused(bundle, f"missing file {name}")
+
+
+def test_a_closed_folder(bundle, monkeypatch):
+    """A folder that the user may not enter is told with the file that was looked for."""
+    monkeypatch.chdir(bundle)  # nobody may enter the folders above
+    bundle.chmod(0o755)
+    heads = bundle / "heads"
+    heads.chmod(0)
+    try:
+        with as_nobody(), pytest.raises(BundleError) as caught:
+            open_bundle(Path())
+    finally:
+        heads.chmod(0o755)
+    assert str(caught.value) == ".: heads/entities.safetensors cannot be read: Permission denied"
+
+
+@contextlib.contextmanager
+def as_nobody():
+    """Give up the rights of root, where the tests have them."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("name", ["a", "x" * 64, "part-of_speech2", "polyhead"])
+def test_names_that_heads_may_have(bundle, name):
+    """All that the API promises, that of the model of all heads included."""
+    edit(bundle, "heads", 1, "name", value=name)
+    assert open_bundle(bundle).heads[1].name == name
 
 
 @pytest.mark.parametrize("name", FILES)

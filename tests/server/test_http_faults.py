@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.web import RequestPayloadError
 from structlog.testing import capture_logs
 
 from polyhead_server.inference.http_faults import quiet_logger
@@ -13,6 +14,7 @@ from polyhead_server.inference.http_faults import quiet_logger
     ("fault", "told"),
     [
         (BadHttpMessage("b'private text'"), ("not_http", "BadHttpMessage", "debug")),
+        (RequestPayloadError("private text"), ("not_http", "RequestPayloadError", "debug")),
         (ValueError("private text"), ("http_fault", "ValueError", "error")),
     ],
 )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gzip
 import http.client
 import json
+import socket
 import ssl
 from pathlib import Path
 
 import grpc
 import pytest
+import structlog
 from background_server import (
     PATIENCE,
     BackgroundServer,
@@ -20,6 +23,7 @@ from background_server import (
     running,
     until,
 )
+from tiny_bundle import HEADS, write_tiny_bundle
 
 from polyhead_server.errors import StartError
 from polyhead_server.inference.http_wire import HTTP_STATUS
@@ -214,6 +218,16 @@ BAD = {
     "output of strange name": (request(outputs=[{"name": "\ud800"}]), "outputs[0].name"),
     "bad unit": (request(parameters={"offset_unit": 3}), "parameters.offset_unit"),
     "bad timeout": (request(parameters={"timeout": 1.5}), "parameters.timeout"),
+    "unit a list": (request(parameters={"offset_unit": ["utf16"]}), "parameters.offset_unit"),
+    "unit null": (request(parameters={"offset_unit": None}), "parameters.offset_unit"),
+    "timeout a list": (request(parameters={"timeout": [1]}), "parameters.timeout"),
+    "timeout null": (request(parameters={"timeout": None}), "parameters.timeout"),
+    "priority an object": (request(parameters={"priority": {"a": 1}}), "parameters.priority"),
+    "priority null": (request(parameters={"priority": None}), "parameters.priority"),
+    "classes a list": (
+        request(outputs=[{"name": "scores", "parameters": {"classification": [1]}}]),
+        "outputs[0].parameters",
+    ),
 }
 
 
@@ -225,13 +239,24 @@ def test_bad_requests(post, content, field):
     assert answer.error.startswith(field)
 
 
+@pytest.mark.parametrize("value", [[1], {"a": 1}, None, "x"])
+def test_unknown_parameters_are_ignored(post, value):
+    """Whatever their value is."""
+    assert post(request(parameters={"mine": value})).status == 200
+
+
 def test_bad_json_lengths(post):
     """A header that does not fit the body is refused, and so is data that nobody asked for."""
-    for given in ("-1", "many", "9" * 30, "", "1e3", "\u0663".encode().decode("latin1")):
-        assert post(request(), **{JSON_LENGTH: given}).error.startswith(JSON_LENGTH)
+    strange = ("-1", "many", "9" * 30, "", "1e3", "\u0663".encode().decode("latin1"))
+    padded = ("0" * 20 + "99999", "0" * 5_000 + "99999", "9" * 5_000)
+    for given in strange + padded:
+        answer = post(request(), **{JSON_LENGTH: given})
+        assert (answer.status, answer.error.partition(":")[0]) == (400, JSON_LENGTH)
     body = json.dumps(request()).encode()
     left_over = post(body + b"more", **{JSON_LENGTH: str(len(body))})
     assert left_over.error == "body: 4 bytes of data are left over after all inputs"
+    assert post(body, **{JSON_LENGTH: "0" * 5_000}).error.startswith("body")
+    assert post(body, **{JSON_LENGTH: "0" * 5_000 + str(len(body))}).status == 200
 
 
 def test_unknown_things_are_404(get, post):
@@ -263,6 +288,50 @@ def test_compressed_requests(post):
     broken = post(b"no gzip", **{"Content-Encoding": "gzip"})
     assert broken.status == 400
     assert broken.error
+
+
+HEAD = f"POST {INFER} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n"
+UNREAD = {
+    "no method": ("private\r\n\r\n", "read as HTTP"),
+    "TLS": ("\x16\x03\x01private\r\n\r\n", "read as HTTP"),
+    "header": (f"{HEAD}pri vate: \xff\r\n\r\n", "read as HTTP"),
+    "length": (f"{HEAD}Content-Length: private\r\n\r\n", "read as HTTP"),
+    "chunk": (f"{HEAD}Transfer-Encoding: chunked\r\n\r\nprivate\r\n", "read as HTTP"),
+    "long line": (f"GET /{'private' * 2_000} HTTP/1.1\r\n\r\n", "read as HTTP"),
+    "packing": (f"{HEAD}Content-Encoding: br\r\nContent-Length: 7\r\n\r\nprivate", "Encoding"),
+    "expectation": (f"{HEAD}Expect: private\r\nContent-Length: 0\r\n\r\n", "Expectation Failed"),
+}
+
+
+def test_a_fault_of_the_caller_is_none_of_ours(http_server):
+    """A body that is not what its headers say is no error in the log."""
+    host, _, port = http_server.ready.inference.partition("://")[2].rpartition(":")
+    sent = f"{HEAD}Content-Encoding: gzip\r\nContent-Length: 7\r\n\r\nno gzip"
+    with (
+        structlog.testing.capture_logs() as logs,
+        socket.create_connection((host, int(port)), timeout=PATIENCE) as line,
+    ):
+        line.sendall(sent.encode())
+        while line.recv(4_096):  # to the end: it is logged after the answer
+            pass
+    (told,) = [one for one in logs if one.get("reason") == "RequestPayloadError"]
+    assert told["log_level"] == "debug"
+
+
+@pytest.mark.parametrize(("sent", "told"), UNREAD.values(), ids=UNREAD.keys())
+def test_what_is_not_http(http_server, sent, told):
+    """The answer is JSON as any other, and has neither the library's name nor what was sent."""
+    host, _, port = http_server.ready.inference.partition("://")[2].rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as line:
+        line.sendall(sent.encode("latin1"))
+        response = http.client.HTTPResponse(line)
+        response.begin()
+        answer = Answer(response)
+    assert answer.status in (400, 417)
+    assert told in answer.error
+    assert answer.headers["Server"] == "polyhead"
+    assert b"private" not in answer.body
+    assert "private" not in str(answer.headers)
 
 
 def test_request_id_and_server_name(post):
@@ -384,6 +453,21 @@ async def test_drain(tiny_bundle):
         assert (await under_way).status == 200
         assert await stopping is True
         kept.close()
+
+
+async def test_a_head_called_like_the_model_of_all(tmp_path):
+    """Its outputs are there in the model of all heads, and the log says that it has none itself."""
+    heads = (dataclasses.replace(HEADS[0], name="polyhead"), HEADS[3])
+    bundle = write_tiny_bundle(tmp_path / "bundle", heads=heads)
+    with structlog.testing.capture_logs() as logs:
+        async with running(bundle, inference_http_port=0) as (server, _):
+            body = json.dumps(request())
+            path = "/v2/models/polyhead/infer"
+            answer = await asyncio.to_thread(ask, server, "POST", path, body)
+    names = [one["name"] for one in answer.json["outputs"]]
+    assert {"polyhead.label", "topic.label"} <= set(names)
+    (told,) = [line for line in logs if line["event"] == "no_model_of_its_own"]
+    assert (told["head"], told["log_level"]) == ("polyhead", "warning")
 
 
 async def test_tls(tiny_bundle):

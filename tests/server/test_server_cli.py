@@ -65,6 +65,25 @@ def test_wrong_settings(capsys):
     ]
 
 
+@pytest.mark.parametrize("flag", ["--max-message-bytes", "--max-connections"])
+def test_a_number_that_is_too_large(flag, capsys):
+    """It is told in one line with its bound before anything is loaded."""
+    assert main(["serve", "--port=0", flag, "1" + "0" * 30]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"polyhead-server: {flag}: 1")
+    assert " is more than 21474836" in line
+
+
+def test_help_is_about_all_commands(capsys):
+    """It names none of the commands above the list of all."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    about, _, commands = capsys.readouterr().out.partition("positional arguments:")
+    assert "serve" in commands
+    assert "COMMAND --help" in about
+    assert not any(name in about for name in ("`serve`", "`inspect`", "`gateway`"))
+
+
 def test_inspect(tiny_bundle, capsys):
     """It shows the heads with their labels and figures."""
     assert main(["inspect", str(tiny_bundle)]) == 0
@@ -78,6 +97,29 @@ def test_inspect_damaged(damaged, capsys):
     """A damaged bundle is told, with code 2."""
     assert main(["inspect", str(damaged)]) == 2
     assert "encoder.bin is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        (("digests", "x" * 300), "0", "cannot be read: File name too long"),
+        (("heads", 0, "figures", 0, "value"), 10**400, "value is not a finite number"),
+    ],
+    ids=["long name", "large number"],
+)
+def test_inspect_a_strange_manifest(tiny_bundle, tmp_path, capsys, place, value, told):
+    """What no file and no number can be is told in one line, with code 2."""
+    copy = shutil.copytree(tiny_bundle, tmp_path / "strange")
+    file = copy / "manifest.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    field = content
+    for key in place[:-1]:
+        field = field[key]
+    field[place[-1]] = value
+    file.write_text(json.dumps(content), encoding="utf-8")
+    assert main(["inspect", str(copy)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(told)
 
 
 def test_version(capsys):

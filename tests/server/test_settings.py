@@ -10,10 +10,13 @@ import pytest
 
 from polyhead_server.cpus import usable_cpus
 from polyhead_server.errors import SettingsError
+from polyhead_server.lifecycle import _grpc_server
 from polyhead_server.options import SERVE
 from polyhead_server.settings import Settings
 
 HTTP_PORT = "--inference-http-port"
+LARGEST = 2**31 - 1
+HUGE = "1" + "0" * 30
 
 
 def parsed(*arguments):
@@ -122,6 +125,46 @@ def test_one_mistake(arguments, problem):
     assert problems(arguments) == [problem]
 
 
+@pytest.mark.parametrize(
+    ("flag", "raw", "most"),
+    [
+        ("--max-message-bytes", "3000000000", LARGEST),
+        ("--max-concurrent-streams", HUGE, LARGEST),
+        ("--max-connections", HUGE, LARGEST - 1),
+        ("--max-connections", str(LARGEST), LARGEST - 1),
+        ("--max-connection-age", "3000000.0", LARGEST // 1000),
+    ],
+)
+def test_more_than_grpc_can_be_told(flag, raw, most):
+    """What gRPC keeps in a C int, or in as many milliseconds, is told with its bound."""
+    assert problems([flag, raw]) == [f"{flag}: {raw} is more than {most}"]
+
+
+def test_deadline_beyond_the_age_of_connections():
+    """A deadline is bounded where gRPC is told of it, for the end of old connections."""
+    long = ["--default-deadline", "3000000"]
+    assert SERVE.read(parsed(*long), {}).default_deadline == 3_000_000
+    assert problems([*long, "--max-connection-age", "60"]) == [
+        f"--default-deadline: 3000000.0 is more than {LARGEST // 1000}"
+    ]
+
+
+async def test_grpc_takes_the_bounds():
+    """The largest values that are let in are ones that gRPC can be made with."""
+    seconds = LARGEST // 1000
+    settings = Settings(
+        max_message_bytes=LARGEST,
+        max_concurrent_streams=LARGEST,
+        max_connections=LARGEST - 1,
+        max_connection_age=seconds,
+        default_deadline=seconds,
+    )
+    server = _grpc_server(settings)
+    assert server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    await server.stop(None)
+
+
 def test_tls_needs_certificate_and_key(tmp_path):
     """Half of a pair, or client authorities without one, is a mistake."""
     file = tmp_path / "cert.pem"
@@ -141,6 +184,22 @@ def test_every_setting_is_explained():
     SERVE.add_flags(parser)
     page = " ".join(parser.format_help().split())
     assert "Documents in one request. [POLYHEAD_MAX_DOCUMENTS; default 1024]" in page
+
+
+def test_help_calls_values_what_they_are():
+    """Only seconds are called so."""
+    parser = argparse.ArgumentParser()
+    SERVE.add_flags(parser)
+    called = {action.dest: action.metavar for action in parser._actions}
+    counts = [name for name in called if name.startswith("client_")]
+    assert {called[name] for name in counts} == {"N"}
+    assert called["bulk_share"] == called["trace_sample"] == "PART"
+    assert called["engine"] == "NAME"
+    texts = SERVE.help_texts()
+    seconds = [name for name, metavar in called.items() if metavar == "SECONDS"]
+    assert [
+        name for name in seconds if "econds" not in texts[name] and "Time" not in texts[name]
+    ] == []
 
 
 def test_frozen():

@@ -6,8 +6,12 @@ import logging
 
 import structlog
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import RequestPayloadError
 
 _log = structlog.get_logger(__name__)
+
+_CALLERS = (HttpProcessingError, RequestPayloadError)
+"""Faults of callers: what is no HTTP, and bodies that do not come as their headers say."""
 
 
 class _Retold(logging.Handler):
@@ -19,7 +23,7 @@ class _Retold(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         reason = type(error).__name__
-        if isinstance(error, HttpProcessingError):
+        if isinstance(error, _CALLERS):
             _log.debug("not_http", reason=reason)
         else:
             _log.log(record.levelno, "http_fault", reason=reason)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
 
 from polyhead_server.callers import name_in
 from polyhead_server.calls import Method
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable
 
+    from aiohttp.web_request import BaseRequest
+
     from polyhead_server.calls import Call, Calls
     from polyhead_server.inference.answers import Inference
 
@@ -49,6 +53,9 @@ _CANCEL_SECONDS = 0.1
 _LOOK_SECONDS = 0.01
 _UNAVAILABLE = 503
 _MISSING = 404
+_BAD = 400
+_NAME = "polyhead"
+"""What answers call the server."""
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
@@ -86,6 +93,36 @@ class _Refused(asyncio.Protocol):
         transport.close()
 
 
+class _Connection(web.RequestHandler):
+    """A connection that answers as the protocol asks also where the library answers by itself.
+
+    The library's own answers are plain text, name it, and repeat what the caller sent.
+    """
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP, or an error of ours; the library logs it."""
+        super().handle_error(request, status, exc, message)
+        response = _error(_unread(exc) if status == _BAD else HTTPStatus(status).phrase, status)
+        response.force_close()
+        return response
+
+    async def finish_response(
+        self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer, one in JSON for an error from before the handlers, as of `Expect`."""
+        if isinstance(resp, web.HTTPException):
+            resp = _error(resp.reason, resp.status)
+        return await super().finish_response(request, resp, start_time)
+
+
 class HttpPort:
     """Serves inference over HTTP.
 
@@ -105,12 +142,9 @@ class HttpPort:
         app.add_routes(self._routes())
         # A handler whose caller went away is cancelled, and with it what waits for the encoder.
         self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            handler_cancellation=True,
-            logger=quiet_logger(),
-            shutdown_timeout=_CANCEL_SECONDS,
+            app, handler_cancellation=True, shutdown_timeout=_CANCEL_SECONDS
         )
+        self._logger = quiet_logger()
         self._most_connections = most_connections
         self._listening: asyncio.Server | None = None
 
@@ -160,7 +194,11 @@ class HttpPort:
         server = self._runner.server
         assert server is not None  # noqa: S101 - it is set up before anybody connects
         most = self._most_connections
-        return _Refused() if most and len(server.connections) >= most else server()
+        if most and len(server.connections) >= most:
+            return _Refused()
+        loop = asyncio.get_running_loop()
+        no_log: Any = None  # the library takes it, but its types do not say so
+        return _Connection(server, loop=loop, logger=self._logger, access_log=no_log)
 
     def _routes(self) -> list[web.RouteDef]:
         get: dict[str, tuple[str, Answer]] = {
@@ -278,9 +316,9 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as error:
         text = _NO_PAGE if error.status == _MISSING else error.reason
         kept = {k: v for k, v in error.headers.items() if k == "Allow"}
-        response = _json({"error": text}, error.status)
+        response = _error(text, error.status)
         response.headers.update(kept)
-    response.headers["Server"] = "polyhead"
+    response.headers["Server"] = _NAME
     return response
 
 
@@ -327,3 +365,16 @@ def _model(request: web.Request) -> tuple[str, str]:
 
 def _json(content: Any, status: int = 200) -> web.Response:
     return web.Response(body=dump(content), status=status, content_type=_JSON)
+
+
+def _error(text: str, status: int) -> web.Response:
+    response = _json({"error": text}, status)
+    response.headers["Server"] = _NAME
+    return response
+
+
+def _unread(error: BaseException | None) -> str:
+    """Why a request could not be read, without a byte of it."""
+    if isinstance(error, ContentEncodingError):
+        return "the Content-Encoding is none that this server reads"
+    return "the request cannot be read as HTTP"

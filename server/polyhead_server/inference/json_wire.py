@@ -9,7 +9,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from polyhead_server.inference.requests import InferRequest, InputTensor, RequestedOutput, wrong
+from polyhead_server.inference.requests import (
+    CHECKED,
+    InferRequest,
+    InputTensor,
+    RequestedOutput,
+    wrong,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +28,8 @@ JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 """Bytes of JSON in a body with the binary extension."""
 
 _BINARY_SIZE = "binary_data_size"
+_LENGTH_DIGITS = 20
+"""No body has a length of so many digits."""
 
 
 def infer_request(model: str, version: str, body: bytes, json_length: str | None) -> InferRequest:
@@ -129,9 +137,12 @@ class _Binary:
 def _json_length(body: bytes, given: str | None) -> int:
     if given is None:
         return len(body)
-    if not (given.isascii() and given.isdigit()) or int(given[:20]) > len(body):
-        raise wrong(JSON_LENGTH_HEADER, f"must be a whole number from 0 to {len(body)}")
-    return int(given)
+    if given.isascii() and given.isdigit():
+        # Python refuses to read thousands of digits, which may be zeros before the number.
+        length = int(given.lstrip("0")[:_LENGTH_DIGITS] or "0")
+        if length <= len(body):
+            return length
+    raise wrong(JSON_LENGTH_HEADER, f"must be a whole number from 0 to {len(body)}")
 
 
 def _parsed(data: bytes) -> Any:
@@ -203,9 +214,14 @@ def _object(value: Any, path: str) -> dict[str, Any]:
 
 
 def _parameters(content: Mapping[str, Any], path: str) -> dict[str, Parameter]:
-    """Parameters with a plain value; the protocol knows no others, and they are ignored."""
+    """Parameters with a plain value; the protocol knows no others, and they are ignored.
+
+    Those that are checked stay whatever they are, to be refused: who set one would be answered
+    as if it were not there.
+    """
     given = _object(content.get("parameters", {}), path)
-    return {k: v for k, v in given.items() if isinstance(v, bool | int | float | str)}
+    plain = bool | int | float | str
+    return {k: v for k, v in given.items() if k in CHECKED or isinstance(v, plain)}
 
 
 def _must(path: str, text: str) -> NoReturn:

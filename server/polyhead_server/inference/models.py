@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from polyhead_server.errors import NotFoundError
 from polyhead_server.inference.outputs import PARTS
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from polyhead_server.bundle import Bundle, HeadSpec
     from polyhead_server.inference.outputs import Part
     from polyhead_server.inference.tensors import Datatype
+
+_log = structlog.get_logger(__name__)
 
 ALL_TASKS = "polyhead"
 """The model of all heads. A head of the same name is reached through it alone."""
@@ -56,7 +60,11 @@ class ServedModel:
 
 
 class Catalog:
-    """The models of one bundle.
+    """The models of one bundle: each head by its name, and all of them as `ALL_TASKS`.
+
+    A head that is called `ALL_TASKS` is no model of its own: clients know the model of all heads
+    by that name whatever is served. Its outputs are there, as `polyhead.label` and so on, and
+    polyhead's own API has it as any other; so the bundle is served, and the log warns.
 
     Args:
         bundle: what is served.
@@ -66,6 +74,8 @@ class Catalog:
         self.bundle = bundle
         heads = bundle.heads
         self.models = {head.name: _model(head.name, bundle, (head,), "") for head in heads}
+        if ALL_TASKS in self.models:
+            _log.warning("no_model_of_its_own", head=ALL_TASKS, bundle=bundle.name)
         self.models[ALL_TASKS] = _model(ALL_TASKS, bundle, heads, "{head}.")
 
     def find(self, name: str, version: str = "") -> ServedModel:

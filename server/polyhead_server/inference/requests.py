@@ -25,6 +25,9 @@ UNITS = {"code_point": Unit.CODE_POINT, "utf8_byte": Unit.UTF8_BYTE, "utf16": Un
 PRIORITIES = {"interactive": Priority.INTERACTIVE, "bulk": Priority.BULK}
 """Values of the parameter priority, beside numbers."""
 
+CHECKED = frozenset(("offset_unit", "priority", "timeout", "classification"))
+"""Parameters whose value is refused where it is wrong; one of no plain type is, too."""
+
 _MICROSECONDS = 1e-6
 _LONGEST = 10**15
 """Microseconds: no float overflows, and no call lasts that long."""
