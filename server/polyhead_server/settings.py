@@ -17,8 +17,10 @@ LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _LAST_PORT = 65_535
-_MOST_WORKERS = 16
-"""For each processor: nobody gains by more than one, and thousands would take all memory."""
+_MOST_A_PROCESSOR = 16
+"""Workers, threads, streams: nobody gains by more than one, and thousands would take all memory."""
+_MOST_BATCH_TOKENS = 65_536
+"""A batch of so many takes seconds, and every length up to it is warmed."""
 _LARGEST = 2**31 - 1
 """gRPC keeps its options in a C int."""
 _MOST_SECONDS = _LARGEST // 1000
@@ -208,10 +210,12 @@ class Settings:
             return []
         if not self.workers >= 1:
             return [f"workers: {self.workers} is less than 1"]
-        most = _MOST_WORKERS * usable_cpus()
-        if self.workers > most:
-            return [f"workers: {self.workers} is more than {most}, {_MOST_WORKERS} a processor"]
-        return []
+        most = _MOST_A_PROCESSOR * usable_cpus()
+        return [
+            f"{name}: {value} is more than {most}, {_MOST_A_PROCESSOR} a processor"
+            for name in ("workers", "threads", "streams")
+            if (value := getattr(self, name)) > most
+        ]
 
     def _size_problems(self) -> list[str]:
         least = {
@@ -245,7 +249,7 @@ class Settings:
             for name, bound in least.items()
             if not getattr(self, name) >= bound
         ]
-        problems += self._grpc_problems()
+        problems += self._largest_problems()
         problems += self._worker_problems()
         if not self.batch_seconds > 0:
             problems.append(f"batch_seconds: {self.batch_seconds} is not above 0")
@@ -257,9 +261,10 @@ class Settings:
             problems.append(f"default_deadline: {self.default_deadline} is not above 0")
         return problems
 
-    def _grpc_problems(self) -> list[str]:
-        """What is larger than gRPC can be told."""
+    def _largest_problems(self) -> list[str]:
+        """What is larger than gRPC can be told, or than an engine can do."""
         most = {
+            "batch_tokens": _MOST_BATCH_TOKENS,
             "max_message_bytes": _LARGEST,
             "max_concurrent_streams": _LARGEST,
             "max_connections": _LARGEST - 1,  # at the last one gRPC ends the process

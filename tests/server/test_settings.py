@@ -76,6 +76,13 @@ def test_wrong_workers(raw, problem):
     assert problems(("--workers", raw)) == [f"--workers: {problem}"]
 
 
+@pytest.mark.parametrize("flag", ["--threads", "--streams"])
+def test_too_many(flag):
+    """As with workers."""
+    most = f"1000000 is more than {16 * usable_cpus()}, 16 a processor"
+    assert problems((flag, "1000000")) == [f"{flag}: {most}"]
+
+
 def test_flags_give_the_same_settings(tmp_path):
     """What one process tells another as flags builds equal settings there."""
     token = tmp_path / "a token, with a comma"
@@ -128,6 +135,7 @@ def test_one_mistake(arguments, problem):
 @pytest.mark.parametrize(
     ("flag", "raw", "most"),
     [
+        ("--batch-tokens", HUGE, 65_536),
         ("--max-message-bytes", "3000000000", LARGEST),
         ("--max-concurrent-streams", HUGE, LARGEST),
         ("--max-connections", HUGE, LARGEST - 1),
@@ -135,7 +143,7 @@ def test_one_mistake(arguments, problem):
         ("--max-connection-age", "3000000.0", LARGEST // 1000),
     ],
 )
-def test_more_than_grpc_can_be_told(flag, raw, most):
+def test_more_than_can_be(flag, raw, most):
     """What gRPC keeps in a C int, or in as many milliseconds, is told with its bound."""
     assert problems([flag, raw]) == [f"{flag}: {raw} is more than {most}"]
 
