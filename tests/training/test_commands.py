@@ -65,6 +65,19 @@ def test_check_counts_the_examples(capsys, toy):
     assert [cell.strip() for cell in row.split("│")[1:6]] == ["reviews", "mood", "120", "24", "24"]
 
 
+def test_a_bundle_without_heads_is_told_before_training(capsys, toy, tiny_encoder, tmp_path):
+    """`check` warns of it, since such a run can be trained and measured."""
+    config = tmp_path / "none.toml"
+    heads = HEADS.replace("export = false\n", "").replace("\n\n", "\nexport = false\n\n")
+    config.write_text(toy_config(heads + "export = false\n"))
+    data = ["--data", toy.data]
+    assert "warning: every head has export = false" in told(capsys, ["check", config, *data])
+    out = tmp_path / "bundle"
+    fit = ["fit", config, *data, "--encoder", tiny_encoder, "--out", out]
+    assert f"{config}: every head has export = false: give --no-export" in told(capsys, fit, code=2)
+    assert not list(tmp_path.glob("bundle*"))
+
+
 @pytest.mark.parametrize("command", ["check", "fit"])
 def test_every_error_is_told_at_once_and_nothing_is_written(capsys, toy, tmp_path, command):
     """Those of the config and those of all data files, each with its line."""

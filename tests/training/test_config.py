@@ -149,6 +149,7 @@ def test_all_problems_are_reported_at_once(tmp_path):
         ('kind = "classification"', 'kind = "classifier"', 5, "kind must be"),
         ('kind = "classification"', 'kind = "spans"\npooling = "max"', 6, "pooling is for"),
         ('["sad", "glad"]', '["sad"]', 6, "labels must be at least two"),
+        ('["sad", "glad"]', '["sad", "gl\\nad"]', 6, "a label holds characters that cannot"),
         ('["sad", "glad"]', '["sad", ""]', 6, "labels must hold texts only"),
         ('["sad", "glad"]', '["sad",\n"sad"]', 7, 'labels names "sad" twice'),
         ('["sad", "glad"]', '"sad"', 6, "labels must be a list"),

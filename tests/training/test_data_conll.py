@@ -58,6 +58,34 @@ def test_blank_lines_divide_sentences(tmp_path):
     assert [example.origin.rpartition(":")[2] for example in examples] == ["3", "7"]
 
 
+def test_documents_end_sentences(tmp_path):
+    """Where no blank line stands around the line between documents, too."""
+    content = "EU B-PER\nsays O\n-DOCSTART- O\nYork B-LOC\n"
+    examples, problems = conll(tmp_path, content)
+
+    assert problems == []
+    assert [example.words for example in examples] == [("EU", "says"), ("York",)]
+    assert [example.group.rpartition("#")[2] for example in examples][1] == "1"
+    assert len({example.group for example in examples}) == len(examples)
+
+
+def test_other_space_belongs_to_words(tmp_path):
+    """Columns are divided by spaces and TABs alone."""
+    examples, problems = conll(tmp_path, "10\u00a0000  O\nAnn B-PER \n")
+
+    assert problems == []
+    assert examples[0].words == ("10\u00a0000", "Ann")
+
+
+def test_line_ends_of_cr_alone_are_refused(tmp_path):
+    """Not read as one long line, whose last column would be the tag of the first word."""
+    examples, problems = conll(tmp_path, "a\tB-PER\rb\tO\r\rc\tB-LOC\r")
+
+    assert examples == ()
+    ((line, message),) = problems
+    assert (line, "lines end with LF or CRLF" in message) == (1, True)
+
+
 def test_columns_may_be_divided_by_spaces(tmp_path):
     """The layout of CoNLL-2003, where -DOCSTART- begins a document and is no sentence."""
     content = (

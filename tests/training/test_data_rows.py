@@ -191,6 +191,23 @@ def test_bad_csv_is_named_by_line(tmp_path, content, expected):
         assert part in message
 
 
+def test_lines_that_cannot_be_read_are_counted(tmp_path):
+    """Problems behind them have their own lines."""
+    (tmp_path / "notes.csv").write_bytes(b"text,label\naa,sad\n\xe9,sad\nbb,bad\n\0,sad\n,glad\n")
+    problems = Problems()
+    config = SourceConfig("notes", "mood", "csv", train=("notes.csv",))
+    load_source(config, MOOD, tmp_path, problems)
+    assert sorted(each.line for each in problems._found) == [3, 4, 5, 6]
+
+
+def test_long_cells_and_cells_with_line_ends_are_texts(tmp_path):
+    """Of any length that texts may have elsewhere; a CR within quotes is no end of a line."""
+    text = "word " * 40_000
+    examples, problems = table(tmp_path, f'text,label\n{text},glad\n"a\rb\nc",sad\n')
+    assert problems == []
+    assert [example.text for example in examples] == [text, "a\rb\nc"]
+
+
 def test_csv_delimiter_and_quotes_can_be_chosen(tmp_path):
     """Other separators than the name of the file says, and cells that quotes say nothing about."""
     examples, problems = table(tmp_path, 'text;label\n"a; b";sad\n', delimiter=";")

@@ -164,14 +164,20 @@ def test_words_are_read_as_the_family_reads_text(family, folder, encoder_of):
     assert (len(spec.prefix), len(spec.suffix)) == ((0, 0) if family == "gpt2" else (1, 1))
 
 
-@pytest.mark.parametrize(("family", "precision"), [("gpt2", "int8"), ("roberta", "fp32")])
-def test_a_family_trains_exports_and_serves(family, precision, folder, config, toy_data, tmp_path):
+@pytest.mark.parametrize(
+    ("family", "precision", "shapes"),
+    [("gpt2", "int8", True), ("roberta", "fp32", False), ("bert", "int8", False)],
+)
+def test_a_family_trains_exports_and_serves(
+    family, precision, shapes, folder, config, toy_data, tmp_path
+):
     """By the ordinary command, to a bundle that the server annotates with."""
     text = re.sub(r"passes = \d.0", "passes = 0.5", toy_config(validations=1))
     text = text.replace('precision = "fp32"\ncal', f'precision = "{precision}"\ncal')
     text = text.replace("hidden = 16", 'hidden = 16\npooling = "last"')
     bundle = tmp_path / "bundle"
-    paths = ["fit", str(config(text)), "--data", str(toy_data), "--out", str(bundle)]
+    file = config(text, shape_embedding=shapes)
+    paths = ["fit", str(file), "--data", str(toy_data), "--out", str(bundle)]
     assert main([*paths, "--encoder", str(folder(family))]) == 0
     model = Model.load(bundle, threads=1)
     (head,) = (head for head in model.bundle.heads if head.name == "mood")

@@ -150,6 +150,22 @@ def test_columns(read):
     assert refusals(found) == [(8, "has 1 columns, not 2 as the lines before")]
 
 
+@pytest.mark.parametrize("name", ["in.txt", "in.conll", "in.conllu", "in.jsonl"])
+def test_line_ends_of_cr_alone_are_refused(read, name):
+    """Not read as one text."""
+    (found,) = read(name, "a\rb\r")
+    assert isinstance(found, Refused)
+    assert "lines end with LF or CRLF" in found.message
+
+
+def test_other_space_belongs_to_words(read):
+    """Columns are divided by spaces and TABs alone, and cells may be long."""
+    (found,) = read("in.conll", "10\u00a0000 O\nAnn B-PER\n")
+    assert found.row.source == ("10\u00a0000", "Ann")
+    _, found = read("in.csv", "text\n" + "word " * 40_000 + "\n")
+    assert len(found.row.source) == len("word " * 40_000)
+
+
 def test_sentences_with_an_unreadable_line(read):
     """They are refused as a whole, and kept as a whole."""
     found = read("a.conll", b"a\tO\nb\xff\tO\n\nc\tO\n")

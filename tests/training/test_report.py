@@ -195,6 +195,13 @@ def test_hostile_names(toy, tmp_path, capsys):
     assert "</td><u>" in words_of(section(tree, "singles"))
 
 
+def test_a_page_without_a_folder(toy, tmp_path, capsys):
+    """Told before anything is measured."""
+    page = tmp_path / "nowhere" / "page.html"
+    assert main(["report", str(toy.bundle), "--data", "nothing", "--out", str(page)]) == 2
+    assert f"{page.parent}: No such file" in capsys.readouterr().err
+
+
 def test_no_text(toy, hostile, tmp_path):
     """Places and labels only."""
     _, tree = page_of(toy, tmp_path / "r.html", "--no-text", data=hostile)

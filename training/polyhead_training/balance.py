@@ -134,6 +134,8 @@ def warnings(config: Config, balances: Sequence[SourceBalance]) -> list[str]:
         for label in head.labels
         if (head.name, label) not in seen
     ]
+    if not any(head.export for head in config.heads):
+        lines.append("every head has export = false: there is no bundle, only a run (--no-export)")
     for each in balances:
         lines += _source_warnings(each, seen)
     return lines

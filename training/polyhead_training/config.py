@@ -239,6 +239,9 @@ def _head(table: Table) -> HeadConfig:
 def _check_labels(table: Table, head: HeadConfig) -> None:
     if "labels" in table.bad:
         return
+    for index, label in enumerate(head.labels):
+        if not label.isprintable():
+            table.problem("a label holds characters that cannot be printed", "labels", index)
     if head.kind == "spans":
         if "O" in head.labels:
             message = "labels of a spans head are the span labels, without O"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO, TYPE_CHECKING, Literal, cast, get_args
 
+from polyhead_training.data.files import LINE_ENDS
 from polyhead_training.predict_rows import (
     FieldNames,
     RowError,
@@ -167,8 +168,15 @@ def read_items(lines: Lines, form: InputFormat, names: FieldNames) -> Iterator[R
             return _by_sentence(lines, conll_row)
 
 
+def _without_cr(line: Line | Refused) -> Line | Refused:
+    """The line; a file whose lines end with CR alone would be one text."""
+    if isinstance(line, Line) and "\r" in line.text:
+        return Refused(line.number, f"holds a carriage return: {LINE_ENDS}", line.raw)
+    return line
+
+
 def _by_line(lines: Lines, read: Callable[[str], Row]) -> Iterator[Record]:
-    for line in lines:
+    for line in map(_without_cr, lines):
         if isinstance(line, Refused):
             yield line
         elif line.text.strip():
@@ -178,7 +186,7 @@ def _by_line(lines: Lines, read: Callable[[str], Row]) -> Iterator[Record]:
 def _by_sentence(lines: Lines, read: Callable[[list[str]], Row | None]) -> Iterator[Record]:
     """Sentences with a blank line between; one with an unreadable line is refused as a whole."""
     sentence: list[Line | Refused] = []
-    for line in lines:
+    for line in map(_without_cr, lines):
         if isinstance(line, Refused) or line.text.strip():
             sentence.append(line)
         else:
@@ -221,6 +229,7 @@ class _Table:
         self._wanted = names
         self._raw: list[bytes] = []
         self._bad: list[Refused] = []
+        csv.field_size_limit(LONGEST_LINE)
         self._reader = csv.reader(self._feed(), delimiter=delimiter, strict=True)
 
     def items(self) -> Iterator[Record]:

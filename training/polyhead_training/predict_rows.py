@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from polyhead_training.data.align import token_spans
+from polyhead_training.data.conll import DOCUMENT_START, columns_of
 from polyhead_training.problems import absent
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ MOST_CHARS = 1_000_000
 """Code points of one text, so that memory stays bounded."""
 
 _CONLLU_COLUMNS = 10
-_DOCUMENT_START = "-DOCSTART-"
 _LOST = "\N{REPLACEMENT CHARACTER}"
 _COMMENT = re.compile(r"# |#\s*\w+\s*=")
 
@@ -148,7 +148,7 @@ def conll_row(lines: Sequence[str]) -> Row | None:
     for place, line in enumerate(lines):
         if _is_mark(line):
             continue
-        cells = line.split(separator)
+        cells = columns_of(line, separator)
         if rows and len(cells) != len(rows[0]):
             message = f"has {len(cells)} columns, not {len(rows[0])} as the lines before"
             raise RowError(message, place)
@@ -162,7 +162,7 @@ def conll_row(lines: Sequence[str]) -> Row | None:
 
 def _is_mark(line: str) -> bool:
     comment = _COMMENT.match(line) and "\t" not in line
-    return bool(comment) or line.split(maxsplit=1)[0] == _DOCUMENT_START
+    return bool(comment) or columns_of(line)[0] == DOCUMENT_START
 
 
 def _of_text(text: object, fields: dict[str, Any], name: str = "text") -> Row:

@@ -50,7 +50,23 @@ def trace_encoder(encoder: Encoder) -> ov.Model:
             opset_version=_OPSET,
             dynamo=False,
         )
-        return ov.convert_model(file)
+        return _with_every_input(ov.convert_model(file))
+
+
+def _with_every_input(model: ov.Model) -> ov.Model:
+    """The graph with inputs that the tracer left out, since nothing reads them.
+
+    An encoder without letter-case shapes is such a one; servers give all of them all inputs.
+    """
+    there = {name for port in model.inputs for name in port.get_names()}
+    kind = model.inputs[0].get_element_type()
+    for name in INPUTS:
+        if name not in there:
+            unread = ov.opset13.parameter([-1], kind, name)
+            unread.output(0).set_names({name})
+            model.add_parameters([unread])
+    model.validate_nodes_and_infer_types()
+    return model
 
 
 def quantise(

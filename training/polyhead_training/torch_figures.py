@@ -24,11 +24,17 @@ FIGURES = "figures.json"
 
 
 def check_servable(shop: Workshop) -> None:
-    """Make sure that the network's encoder can be exported.
+    """Make sure that there is a bundle to export.
 
     Raises:
-        TrainingError: it is recurrent: it cannot read windows behind each other in one row.
+        TrainingError: no head is exported; or the encoder is recurrent: it cannot read windows
+            behind each other in one row.
     """
+    if not any(head.export for head in shop.config.heads):
+        raise TrainingError(
+            f"{shop.config.path}: every head has export = false: give --no-export to train and "
+            "measure without a bundle"
+        )
     encoder = shop.network.encoder
     if not encoder.packable:
         raise TrainingError(

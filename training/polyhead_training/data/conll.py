@@ -9,7 +9,9 @@ from polyhead_training.data.files import DataFile
 from polyhead_training.data.labels import LabelMap
 
 _LOST = "\N{REPLACEMENT CHARACTER}"
-_DOCUMENT_START = "-DOCSTART-"
+DOCUMENT_START = "-DOCSTART-"
+"""First column of a line that stands between documents."""
+_BLANKS = re.compile(r"[ \t]+")
 _COMMENT = re.compile(r"# |#\s*\w+\s*=")
 _NEWDOC = re.compile(r"#\s*newdoc id\s*=\s*(.+)")
 
@@ -22,6 +24,14 @@ def read_conll(file: DataFile, column: int, labels: LabelMap) -> Iterator[Exampl
     lacks the columns of a word is a comment.
     """
     return _Reader(file, column, labels).examples()
+
+
+def columns_of(line: str, separator: str | None = None) -> list[str]:
+    """The columns of a line that is not blank: between separators, or between blanks without one.
+
+    Other space belongs to a word, as the no-break space in "10 000" does.
+    """
+    return line.split(separator) if separator else _BLANKS.split(line.strip(" \t"))
 
 
 class _Reader:
@@ -39,6 +49,10 @@ class _Reader:
         for number, line in self._file.lines():
             if not line.strip():
                 yield from self._finish()
+            elif columns_of(line)[0] == DOCUMENT_START:
+                yield from self._finish()
+                self._documents += 1
+                self._group = f"{self._file.name}#{self._documents}"
             elif not self._is_comment(line):
                 self._token(number, line)
         yield from self._finish()
@@ -53,20 +67,16 @@ class _Reader:
         if not _COMMENT.match(line) or "\t" in line:
             return False
         spaced = self._width and self._separator is None
-        if spaced and len(line.split()) == self._width and "=" not in line:
+        if spaced and len(columns_of(line)) == self._width and "=" not in line:
             return False
         if match := _NEWDOC.match(line):
             self._group = match.group(1).strip()
         return True
 
     def _token(self, number: int, line: str) -> None:
-        if line.split(maxsplit=1)[0] == _DOCUMENT_START:
-            self._documents += 1
-            self._group = f"{self._file.name}#{self._documents}"
-            return
         if not self._width and not self._learn_columns(number, line):
             return
-        columns = line.split(self._separator)
+        columns = columns_of(line, self._separator)
         if len(columns) != self._width:
             between = "TABs" if self._separator else "spaces"
             message = f"has {len(columns)} columns between {between}, not {self._width}"
@@ -87,7 +97,7 @@ class _Reader:
     def _learn_columns(self, number: int, line: str) -> bool:
         """Take the layout from the first word's line; False where it cannot hold a tag."""
         separator = "\t" if "\t" in line else None
-        width = len(line.split(separator))
+        width = len(columns_of(line, separator))
         if not -width <= self._column < width or self._column in {0, -width}:
             self._problem(number, f"has {width} columns, so none is tag column {self._column}")
             return False

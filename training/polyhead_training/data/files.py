@@ -10,6 +10,7 @@ from typing import IO, TypeVar, cast
 from polyhead_training.problems import Problems
 
 _T = TypeVar("_T")
+LINE_ENDS = "lines end with LF or CRLF, not with CR alone"
 _BOM = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -33,10 +34,14 @@ class DataFile:
         """Name of a line of the file, from 1."""
         return f"{self.name}:{line}"
 
-    def lines(self) -> Iterator[tuple[int, str]]:
+    def lines(self, *, quoted: bool = False) -> Iterator[tuple[int, str]]:
         """Each line with its number from 1, without its end; lines that are not UTF-8 are noted.
 
-        A damaged gzip file is noted where reading stops. Raises OSError where it cannot be opened.
+        So are lines that hold a CR, unless those that are `quoted` may: a file whose lines end with
+        CR alone would be one line. A damaged gzip file is noted where reading stops.
+
+        Raises:
+            OSError: it cannot be opened.
         """
         number = 0
         with self._open() as stream:
@@ -46,7 +51,9 @@ class DataFile:
                         self.problem(1, "is UTF-16: save it as UTF-8")
                         return
                     text = self._decode(number, raw)
-                    if text is not None:
+                    if text is not None and "\r" in text and not quoted:
+                        self.problem(number, f"holds a carriage return: {LINE_ENDS}")
+                    elif text is not None:
                         yield number, text
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 self.problem(number + 1, f"is not a whole gzip file: {error}")

@@ -13,6 +13,8 @@ from polyhead_training.data.files import DataFile
 from polyhead_training.data.labels import LabelMap
 from polyhead_training.problems import absent, did_you_mean
 
+LONGEST_FIELD = 32 * 1024 * 1024
+"""Characters of one cell of a table: a quote that is never closed must not take all memory."""
 VISIBLE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]")
 """What a text needs to have a word: something besides blanks and control characters."""
 
@@ -55,6 +57,7 @@ def read_texts(file: DataFile, name: str) -> Iterator[tuple[int, str]]:
 
 def read_csv(file: DataFile, source: SourceConfig, labels: LabelMap) -> Iterator[Example]:
     """Yield one example a row below the header row; a .tsv file has TABs between columns."""
+    csv.field_size_limit(LONGEST_FIELD)
     counter = _LineCounter(file)
     usual = "\t" if file.path.name.removesuffix(".gz").endswith(".tsv") else ","
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if source.quotes else csv.QUOTE_NONE
@@ -76,28 +79,32 @@ def _csv_records(
 ) -> Iterator[tuple[int, list[str]]]:
     """Each record that is not blank with the line it starts on; reading goes on after bad ones."""
     while True:
-        line = counter.number + 1
+        counter.first = 0
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            file.problem(line, f"is not valid CSV: {error}")
+            file.problem(counter.first, f"is not valid CSV: {error}")
             continue
         if cells:
-            yield line, cells
+            yield counter.first, cells
 
 
 class _LineCounter:
-    """Feeds the CSV reader and remembers the number of the line it read last."""
+    """Feeds the CSV reader and remembers the line on which a record begins.
+
+    Attributes:
+        first: number of the first line that was read since it was set to 0.
+    """
 
     def __init__(self, file: DataFile) -> None:
-        self._lines = file.lines()
-        self.number = 0
+        self._lines = file.lines(quoted=True)
+        self.first = 0
 
     def __iter__(self) -> Iterator[str]:
         for number, line in self._lines:
-            self.number = number
+            self.first = self.first or number
             yield line + "\n"
 
 

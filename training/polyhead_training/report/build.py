@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
@@ -74,6 +76,8 @@ def report(bundle: Path, data: Path, out: Path, wishes: Wishes) -> None:
         TrainingError: the bundle, a run or a single-task network cannot be read.
         OSError: the page cannot be written.
     """
+    if not out.parent.is_dir():  # before all is measured
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(out.parent))
     history = _history(bundle, wishes.run)
     model = load_model(bundle)
     config = measured_config(load_config(wishes.config) if wishes.config else None, [model.bundle])
