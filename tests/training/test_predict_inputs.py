@@ -158,6 +158,12 @@ def test_line_ends_of_cr_alone_are_refused(read, name):
     assert "lines end with LF or CRLF" in found.message
 
 
+def test_documents_end_sentences(read):
+    """Where no blank line stands around the line between documents, too."""
+    found = read("in.conll", "EU B-PER\nsays O\n-DOCSTART- O\nYork B-LOC\n")
+    assert [(item.line, item.row.source) for item in found] == [(1, ("EU", "says")), (4, ("York",))]
+
+
 def test_other_space_belongs_to_words(read):
     """Columns are divided by spaces and TABs alone, and cells may be long."""
     (found,) = read("in.conll", "10\u00a0000 O\nAnn B-PER\n")

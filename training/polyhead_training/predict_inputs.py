@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO, TYPE_CHECKING, Literal, cast, get_args
 
+from polyhead_training.data.conll import starts_document
 from polyhead_training.data.files import LINE_ENDS
 from polyhead_training.predict_rows import (
     FieldNames,
@@ -184,15 +185,22 @@ def _by_line(lines: Lines, read: Callable[[str], Row]) -> Iterator[Record]:
 
 
 def _by_sentence(lines: Lines, read: Callable[[list[str]], Row | None]) -> Iterator[Record]:
-    """Sentences with a blank line between; one with an unreadable line is refused as a whole."""
+    """Sentences with a blank line or the start of a document between.
+
+    One with an unreadable line is refused as a whole.
+    """
     sentence: list[Line | Refused] = []
     for line in map(_without_cr, lines):
-        if isinstance(line, Refused) or line.text.strip():
+        if isinstance(line, Refused) or not _divides(line.text):
             sentence.append(line)
         else:
             yield from _sentence(sentence, read)
             sentence = []
     yield from _sentence(sentence, read)
+
+
+def _divides(text: str) -> bool:
+    return not text.strip() or starts_document(text)
 
 
 def _sentence(

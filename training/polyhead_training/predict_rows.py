@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from polyhead_training.data.align import token_spans
-from polyhead_training.data.conll import DOCUMENT_START, columns_of
+from polyhead_training.data.conll import columns_of
 from polyhead_training.problems import absent
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def conll_row(lines: Sequence[str]) -> Row | None:
     separator = "\t" if any("\t" in line for line in lines) else None
     rows: list[list[str]] = []
     for place, line in enumerate(lines):
-        if _is_mark(line):
+        if _is_comment(line):
             continue
         cells = columns_of(line, separator)
         if rows and len(cells) != len(rows[0]):
@@ -160,9 +160,8 @@ def conll_row(lines: Sequence[str]) -> Row | None:
     return _of_words(words, {"words": words, **given}, "words", None)
 
 
-def _is_mark(line: str) -> bool:
-    comment = _COMMENT.match(line) and "\t" not in line
-    return bool(comment) or columns_of(line)[0] == DOCUMENT_START
+def _is_comment(line: str) -> bool:
+    return bool(_COMMENT.match(line)) and "\t" not in line
 
 
 def _of_text(text: object, fields: dict[str, Any], name: str = "text") -> Row:

@@ -9,8 +9,7 @@ from polyhead_training.data.files import DataFile
 from polyhead_training.data.labels import LabelMap
 
 _LOST = "\N{REPLACEMENT CHARACTER}"
-DOCUMENT_START = "-DOCSTART-"
-"""First column of a line that stands between documents."""
+_DOCUMENT_START = "-DOCSTART-"
 _BLANKS = re.compile(r"[ \t]+")
 _COMMENT = re.compile(r"# |#\s*\w+\s*=")
 _NEWDOC = re.compile(r"#\s*newdoc id\s*=\s*(.+)")
@@ -34,6 +33,11 @@ def columns_of(line: str, separator: str | None = None) -> list[str]:
     return line.split(separator) if separator else _BLANKS.split(line.strip(" \t"))
 
 
+def starts_document(line: str) -> bool:
+    """Whether a line that is not blank stands between documents."""
+    return columns_of(line)[0] == _DOCUMENT_START
+
+
 class _Reader:
     def __init__(self, file: DataFile, column: int, labels: LabelMap) -> None:
         self._file = file
@@ -49,7 +53,7 @@ class _Reader:
         for number, line in self._file.lines():
             if not line.strip():
                 yield from self._finish()
-            elif columns_of(line)[0] == DOCUMENT_START:
+            elif starts_document(line):
                 yield from self._finish()
                 self._documents += 1
                 self._group = f"{self._file.name}#{self._documents}"
