@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from polyhead_server.errors import StartError
 from polyhead_server.gateway.settings import host_of, port_of
+from polyhead_server.hosts import bare, joined
 from polyhead_server.security.watched import read_bytes
 
 if TYPE_CHECKING:
@@ -136,14 +137,13 @@ def _local(host: str, port: int) -> str:
     """
     if port == 0:
         raise StartError("port 0 is any free one: say which by --address HOST:PORT")
-    bare = host.strip("[]")
     try:
-        address = ip_address(bare)
+        address = ip_address(bare(host))
     except ValueError:
-        return f"{host}:{port}"
+        return joined(host, port)
     if address.is_unspecified:
-        bare = "127.0.0.1" if address.version == 4 else "::1"  # noqa: PLR2004 - IPv4
-    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+        host = "127.0.0.1" if address.version == 4 else "::1"  # noqa: PLR2004 - IPv4
+    return joined(host, port)
 
 
 def _words(error: OSError | grpc.RpcError) -> str:

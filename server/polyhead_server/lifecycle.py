@@ -14,6 +14,7 @@ from polyhead_server.acceptors import Acceptors
 from polyhead_server.calls import Calls
 from polyhead_server.engines import find_engine
 from polyhead_server.extras import needs_extra
+from polyhead_server.hosts import joined
 from polyhead_server.inference.answers import Inference
 from polyhead_server.inference.service import SERVICE as INFERENCE
 from polyhead_server.inference.service import InferenceService
@@ -306,4 +307,4 @@ def _http_socket(settings: Settings) -> socket.socket | None:
 
 def _http_url(settings: Settings, http_socket: socket.socket) -> str:
     scheme = "http" if settings.tls_cert is None else "https"
-    return f"{scheme}://{settings.host}:{http_socket.getsockname()[1]}"
+    return f"{scheme}://{joined(settings.host, http_socket.getsockname()[1])}"

@@ -15,6 +15,7 @@ from prometheus_client import (
 )
 
 from polyhead_server.errors import StartError
+from polyhead_server.hosts import bare, joined
 from polyhead_server.liveness_probes import Probes
 from polyhead_server.quick_metrics import Count, Counts, Spread, Spreads
 from polyhead_server.schedule import Priority
@@ -241,12 +242,14 @@ class MetricsPort:
         self._server: WSGIServer
         self._thread: Thread
         try:
-            self._server, self._thread = start_http_server(port, host, registry)
+            self._server, self._thread = start_http_server(port, bare(host), registry)
             app = cast("WSGIApplication", self._server.get_app())  # what it was just made with
             self._server.set_app(self.probes.before(app))
         except OSError as error:
-            raise StartError(f"cannot serve metrics on {host}:{port}: {error.strerror}") from None
-        self.url = f"http://{host}:{self._server.server_port}/metrics"
+            raise StartError(
+                f"cannot serve metrics on {joined(host, port)}: {error.strerror}"
+            ) from None
+        self.url = f"http://{joined(host, self._server.server_port)}/metrics"
 
     def close(self) -> None:
         """Stop serving."""

@@ -10,6 +10,7 @@ from typing import Literal
 
 from polyhead_server.cpus import usable_cpus
 from polyhead_server.errors import SettingsError
+from polyhead_server.hosts import bare
 
 DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "default"
 
@@ -319,6 +320,6 @@ class Settings:
 def _is_loopback(host: str) -> bool:
     """Whether only this machine reaches an address."""
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(bare(host)).is_loopback
     except ValueError:
         return host == "localhost"

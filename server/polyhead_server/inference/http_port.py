@@ -17,6 +17,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 from polyhead_server.callers import name_in
 from polyhead_server.calls import Method
 from polyhead_server.errors import DrainingError, StartError
+from polyhead_server.hosts import bare, joined
 from polyhead_server.inference import describe
 from polyhead_server.inference.http_faults import quiet_logger
 from polyhead_server.inference.http_wire import HttpWire
@@ -70,10 +71,10 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
         StartError: the address cannot be had.
     """
     try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(bare(host), port, type=socket.SOCK_STREAM)[0]
         sock = socket.socket(found[0], found[1])
     except OSError as error:
-        raise StartError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        raise StartError(f"cannot listen on {joined(host, port)}: {error.strerror}") from None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
@@ -81,7 +82,7 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
         sock.bind(found[4])
     except OSError as error:
         sock.close()
-        raise StartError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        raise StartError(f"cannot listen on {joined(host, port)}: {error.strerror}") from None
     return sock
 
 

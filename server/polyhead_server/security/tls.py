@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from polyhead_server.errors import StartError
+from polyhead_server.hosts import joined
 from polyhead_server.security.watched import Watched, read_bytes
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def bind(server: grpc.aio.Server, host: str, port: int, settings: Settings) -> s
     Raises:
         StartError: the address cannot be had, or the files cannot be used.
     """
-    wanted = f"{host}:{port}"
+    wanted = joined(host, port)
     credentials = _credentials(settings)
     try:
         if credentials is None:
@@ -60,7 +61,7 @@ def bind(server: grpc.aio.Server, host: str, port: int, settings: Settings) -> s
         raise StartError(
             f"cannot listen on {wanted}: the port is in use or the address is not ours"
         ) from None
-    return f"{host}:{bound}"
+    return joined(host, bound)
 
 
 def _credentials(settings: Settings) -> grpc.ServerCredentials | None:

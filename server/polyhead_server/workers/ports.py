@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from polyhead_server.errors import StartError
+from polyhead_server.hosts import bare, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,8 +42,9 @@ def reserved(host: str, port: int) -> Iterator[int]:
                 sock = held.enter_context(socket.socket(family))
                 port = _bind(sock, address, port)
         except OSError:
+            place = joined(host, port)
             raise StartError(
-                f"cannot listen on {host}:{port}: the port is in use or the address is not ours"
+                f"cannot listen on {place}: the port is in use or the address is not ours"
             ) from None
         yield port
 
@@ -54,12 +56,12 @@ def share(sock: socket.socket) -> None:
 
 def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
     """Families and addresses of a host, each once."""
-    bare = host.strip("[]")
-    if bare in _EVERY:
+    name = bare(host)
+    if name in _EVERY:
         # One socket for both families, as gRPC has it, or IPv4 alone.
         every = [(socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0")]  # noqa: S104
         return every[:1] if socket.has_dualstack_ipv6() else every[1:]
-    found = socket.getaddrinfo(bare, None, type=socket.SOCK_STREAM)
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys((entry[0], str(entry[4][0])) for entry in found))
 
 
