@@ -34,6 +34,7 @@ from polyhead import (
     Words,
 )
 from polyhead._cli._run import run
+from polyhead._http import _grpc_timeout
 from polyhead.testing import serve
 
 CERTS = Path(__file__).parent / "certs"
@@ -215,6 +216,21 @@ def test_what_can_pass_is_tried_again(client, behind):
     texts = [f"text {number}" for number in range(300)]
     outcomes = client.annotate_stream(texts, ["topic"], ordered=True)
     assert [outcome.index for outcome in outcomes if outcome.annotation] == list(range(300))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "header"),
+    [
+        (1e-9, "1m"),
+        (0.5, "500m"),
+        (99_999.999, "99999999m"),
+        (100_000, "100000S"),
+        (1e9, "99999999S"),
+    ],
+)
+def test_the_header_of_a_deadline(seconds, header):
+    """Eight digits of a unit that is fine enough; a gateway may have a nearer limit."""
+    assert _grpc_timeout(seconds) == header
 
 
 def test_deadlines(client, behind):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 DEFAULT_URL = "http://localhost:8080"
 
 _HEALTH_PATH = "/healthz"
-_MOST_MILLISECONDS = 10**8 - 1  # what fits the header
+_MOST_IN_HEADER = 10**8 - 1  # of any unit
 
 
 class _Route(NamedTuple):
@@ -97,7 +97,7 @@ class HttpClient(SyncCalls):
         seconds = math.inf if step.timeout is None else step.timeout
         headers = self._headers | dict(step.metadata)
         if step.timeout is not None:
-            headers["grpc-timeout"] = _milliseconds(step.timeout)
+            headers["grpc-timeout"] = _grpc_timeout(step.timeout)
         if step.method is Method.HEALTH:
             return self._health(headers, seconds)
         route = _ROUTES[step.method]
@@ -198,5 +198,9 @@ def _metadata(answer: Answer) -> tuple[tuple[str, str], ...]:
     return ((REQUEST_ID_KEY, request_id),) if request_id else ()
 
 
-def _milliseconds(seconds: float) -> str:
-    return f"{min(_MOST_MILLISECONDS, max(1, math.ceil(seconds * 1000)))}m"
+def _grpc_timeout(seconds: float) -> str:
+    """Give a time as the header has it: in milliseconds, in seconds where those do not fit."""
+    milliseconds = max(1, math.ceil(seconds * 1000))
+    if milliseconds <= _MOST_IN_HEADER:
+        return f"{milliseconds}m"
+    return f"{min(_MOST_IN_HEADER, math.ceil(seconds))}S"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,7 +26,7 @@ from polyhead._tracing import trace_metadata
 from polyhead.v1 import annotation_service_pb2 as service_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from polyhead._annotation import Annotation, Annotations
     from polyhead._retry import Retries
@@ -177,12 +178,13 @@ def wire_tasks(tasks: Iterable[str] | None) -> list[str]:
     """Give the tasks to ask for: every one where None is given. Reads an iterable once.
 
     Raises:
-        InvalidArgumentError: It is one name and not a sequence, or a name is not text.
+        InvalidArgumentError: It is one name, or no iterable, or a name is not text.
     """
     if tasks is None:
         return [EVERY_TASK]
-    if isinstance(tasks, str):
-        raise refused("tasks", f"must be a sequence of names, such as [{tasks!r}]")
+    if isinstance(tasks, str) or not isinstance(tasks, Iterable):
+        example = tasks if isinstance(tasks, str) else "pos"
+        raise refused("tasks", f"must be a sequence of names, such as [{example!r}]")
     names = list(tasks)
     for index, name in enumerate(names):
         if not isinstance(name, str) or not name.isprintable():
