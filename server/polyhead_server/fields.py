@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 Choice = TypeVar("Choice", bound=str)
 
-_NAME = re.compile(r"[a-z0-9_-]{1,64}")
+NAME = re.compile(r"[a-z0-9_-]{1,64}")
+"""A head's name, as the API promises it."""
+NAME_RULE = "1 to 64 of a-z, 0-9, _ and -"
 
 
 class Fields:
@@ -50,10 +52,10 @@ class Fields:
         return value
 
     def name(self, name: str) -> str:
-        """A name as the API promises them: 1 to 64 of a-z, 0-9, _ and -."""
+        """A head's name."""
         value: str = self._get(name, str, "a string")
-        if not _NAME.fullmatch(value):
-            raise self._fault(name, "1 to 64 of a-z, 0-9, _ and -")
+        if not NAME.fullmatch(value):
+            raise self._fault(name, NAME_RULE)
         return value
 
     def file(self, name: str) -> str:

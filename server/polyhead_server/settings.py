@@ -206,16 +206,15 @@ class Settings:
             if first == [host, port] and port > 0
         ]
 
-    def _worker_problems(self) -> list[str]:
-        if self.workers == "auto":
-            return []
-        if not self.workers >= 1:
-            return [f"workers: {self.workers} is less than 1"]
+    def _processor_problems(self) -> list[str]:
+        """What is more than the processors are good for."""
         most = _MOST_A_PROCESSOR * usable_cpus()
+        workers = 1 if self.workers == "auto" else self.workers
+        given = {"workers": workers, "threads": self.threads, "streams": self.streams}
         return [
             f"{name}: {value} is more than {most}, {_MOST_A_PROCESSOR} a processor"
-            for name in ("workers", "threads", "streams")
-            if (value := getattr(self, name)) > most
+            for name, value in given.items()
+            if value > most
         ]
 
     def _size_problems(self) -> list[str]:
@@ -251,7 +250,9 @@ class Settings:
             if not getattr(self, name) >= bound
         ]
         problems += self._largest_problems()
-        problems += self._worker_problems()
+        problems += self._processor_problems()
+        if self.workers != "auto" and not self.workers >= 1:
+            problems.append(f"workers: {self.workers} is less than 1")
         if not self.batch_seconds > 0:
             problems.append(f"batch_seconds: {self.batch_seconds} is not above 0")
         if not 0 < self.bulk_share < 1:

@@ -13,6 +13,8 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import unquote
 
+from polyhead_server.hosts import bare
+
 _FILES = Path("/proc/self/fd")
 _LOOK_SECONDS = 0.01
 _QUIET_SECONDS = 0.05
@@ -92,7 +94,7 @@ def _named(peer: str) -> End | None:
     if kind not in ("ipv4", "ipv6"):
         return None
     host, _, port = address.rpartition(":")
-    return _host(host.strip("[]")), int(port)
+    return _host(bare(host)), int(port)
 
 
 def _open(number: int) -> socket.socket | None:

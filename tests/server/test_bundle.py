@@ -12,6 +12,7 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 from safetensors.numpy import load_file, save_file
+from tiny_bundle import edit_manifest
 
 from polyhead_server.bundle import MANIFEST, open_bundle, seal_bundle
 from polyhead_server.engine import INPUTS
@@ -23,17 +24,6 @@ from polyhead_server.model import Model
 def bundle(tiny_bundle, tmp_path):
     """A copy that a test may damage."""
     return shutil.copytree(tiny_bundle, tmp_path / "bundle")
-
-
-def edit(bundle, *path, value) -> None:
-    """Change one field of the manifest."""
-    file = bundle / MANIFEST
-    content = json.loads(file.read_text(encoding="utf-8"))
-    place = content
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
-    file.write_text(json.dumps(content), encoding="utf-8")
 
 
 def refused(bundle, message: str) -> None:
@@ -126,14 +116,14 @@ def test_a_manifest_that_is_no_object(bundle):
 )
 def test_a_manifest_with_a_wrong_field(bundle, path, value, message):
     """The field and what it should be are named."""
-    edit(bundle, *path, value=value)
+    edit_manifest(bundle, *path, value=value)
     refused(bundle, message)
 
 
 def test_a_figure_that_no_float_can_hold(bundle):
     """JSON has whole numbers of any size, and Python's reads NaN and infinity."""
     for value in (10**400, np.nan, -np.inf):
-        edit(bundle, "heads", 0, "figures", 0, "value", value=value)
+        edit_manifest(bundle, "heads", 0, "figures", 0, "value", value=value)
         refused(bundle, r"figures\[0\]: value is not a finite number")
 
 
@@ -184,7 +174,7 @@ def as_nobody():
 @pytest.mark.parametrize("name", ["a", "x" * 64, "part-of_speech2", "polyhead"])
 def test_names_that_heads_may_have(bundle, name):
     """All that the API promises, that of the model of all heads included."""
-    edit(bundle, "heads", 1, "name", value=name)
+    edit_manifest(bundle, "heads", 1, "name", value=name)
     assert open_bundle(bundle).heads[1].name == name
 
 

@@ -11,6 +11,7 @@ import grpc
 import pytest
 from background_server import PATIENCE
 from gateway_processes import COMMAND
+from tiny_bundle import edit_manifest
 
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
@@ -110,13 +111,7 @@ def test_inspect_damaged(damaged, capsys):
 def test_inspect_a_strange_manifest(tiny_bundle, tmp_path, capsys, place, value, told):
     """What no file and no number can be is told in one line, with code 2."""
     copy = shutil.copytree(tiny_bundle, tmp_path / "strange")
-    file = copy / "manifest.json"
-    content = json.loads(file.read_text(encoding="utf-8"))
-    field = content
-    for key in place[:-1]:
-        field = field[key]
-    field[place[-1]] = value
-    file.write_text(json.dumps(content), encoding="utf-8")
+    edit_manifest(copy, *place, value=value)
     assert main(["inspect", str(copy)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith(told)

@@ -81,6 +81,7 @@ def test_too_many(flag):
     """As with workers."""
     most = f"1000000 is more than {16 * usable_cpus()}, 16 a processor"
     assert problems((flag, "1000000")) == [f"{flag}: {most}"]
+    assert problems((flag, "1000000", "--workers", "auto")) == [f"{flag}: {most}"]
 
 
 def test_flags_give_the_same_settings(tmp_path):

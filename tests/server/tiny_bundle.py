@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from polyhead_server.bundle import (
+    MANIFEST,
     EncoderSpec,
     Figure,
     HeadSpec,
@@ -56,6 +57,17 @@ def write_tiny_bundle(path: Path, version: str = "1", heads: tuple[HeadSpec, ...
         save_file(_head(rng, head), path / head.file)
     seal_bundle(path, _manifest(version, heads))
     return path
+
+
+def edit_manifest(bundle: Path, *path: str | int, value: object) -> None:
+    """Change one field of a bundle's manifest, whatever it is then."""
+    file = bundle / MANIFEST
+    content = json.loads(file.read_text(encoding="utf-8"))
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    file.write_text(json.dumps(content), encoding="utf-8")
 
 
 def tiny_tokenizer() -> Tokenizer:

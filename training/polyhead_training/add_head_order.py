@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from polyhead_server.fields import NAME, NAME_RULE
 from polyhead_training.config_types import Format, HeadConfig, Metric, SourceConfig
 from polyhead_training.data.bio import OUTSIDE
 from polyhead_training.errors import TrainingError
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from polyhead_server.bundle import Kind, Pooling
 
-NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
 _ENDINGS: dict[str, Format] = {
     ".jsonl": "jsonl",
@@ -128,7 +127,7 @@ class HeadOrder:
             TrainingError: something is.
         """
         if not NAME.fullmatch(self.name):
-            raise TrainingError(f'the name "{self.name}" must be 1 to 64 of a-z, 0-9, _ and -')
+            raise TrainingError(f'the name "{self.name}" must be {NAME_RULE}')
         if self.pooling != "mean" and self.kind != "classification":
             raise TrainingError(f"pooling is for classification heads only, not {self.kind}")
         if len(set(self.labels)) != len(self.labels):

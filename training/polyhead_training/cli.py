@@ -86,12 +86,7 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     add_config(parser)
     add_data(parser)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        help="directory of the new bundle; a bundle there is replaced",
-    )
+    _add_out(parser)
     add_run(parser)
     parser.add_argument(
         "--encoder",
@@ -139,13 +134,17 @@ def _add_average(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="run directories; the first one's configuration is the bundle's",
     )
     add_data(parser)
+    _add_out(parser)
+    parser.set_defaults(run=_average)
+
+
+def _add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
         help="directory of the new bundle; a bundle there is replaced",
     )
-    parser.set_defaults(run=_average)
 
 
 def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import cast, get_args
 
+from polyhead_server.fields import NAME, NAME_RULE
 from polyhead_training.config_data import read_augmentation, read_data
 from polyhead_training.config_lines import key_lines
 from polyhead_training.config_modes import with_encoder_modes, with_training_modes
@@ -220,7 +221,7 @@ def _heads(tables: tuple[Table, ...]) -> tuple[HeadConfig, ...]:
 def _head(table: Table) -> HeadConfig:
     kind = table.choice("kind", None, get_args(HeadKind))
     head = HeadConfig(
-        name=table.text("name", None, r"[a-z0-9_-]{1,64}", "1 to 64 of a-z, 0-9, _ and -"),
+        name=table.text("name", None, NAME.pattern, NAME_RULE),
         kind=cast("HeadKind", kind),
         labels=table.texts("labels", required=True),
         hidden=table.integer("hidden", 0, 0, 8192),

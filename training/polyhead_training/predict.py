@@ -72,7 +72,7 @@ def predict(order: Order) -> None:
         refusals = stack.enter_context(Refusals(lines.name, order.errors, bar.say))
         write = stack.enter_context(_opened(order.output))
         done = 0
-        for chunk in _chunks(order, predictor, lines, refusals):
+        for chunk in _chunks(order, predictor, writer, lines, refusals):
             found = predictor.annotate([document for _, document in chunk])
             for (item, _), predicted in zip(chunk, found, strict=True):
                 write(writer(item.row, predicted))
@@ -106,17 +106,16 @@ def _writer(order: Order, predictor: Predictor) -> Writer:
 
 
 def _chunks(
-    order: Order, predictor: Predictor, lines: Lines, refusals: Refusals
+    order: Order, predictor: Predictor, writer: Writer, lines: Lines, refusals: Refusals
 ) -> Iterator[list[tuple[Item, Document]]]:
     """Records that can be annotated, so many at a time that memory stays bounded."""
-    keeps_fields = order.output_form == "jsonl" and not order.pseudo_label
     chunk: list[tuple[Item, Document]] = []
     chars = 0
     for record in read_items(lines, order.form, order.names):
         if not isinstance(record, Item):
             refusals.take(record)
             continue
-        if keeps_fields and (message := JsonRows.problem(record.row)):
+        if isinstance(writer, JsonRows) and (message := writer.problem(record.row)):
             refusals.take(Refused(record.line, message, record.raw))
             continue
         try:

@@ -16,7 +16,8 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Literal, cast, get_args
 
 from polyhead_training.data.conll import starts_document
-from polyhead_training.data.files import LINE_ENDS
+from polyhead_training.data.files import HOLDS_CR
+from polyhead_training.data.rows import LONGEST_FIELD
 from polyhead_training.predict_rows import (
     FieldNames,
     RowError,
@@ -172,7 +173,7 @@ def read_items(lines: Lines, form: InputFormat, names: FieldNames) -> Iterator[R
 def _without_cr(line: Line | Refused) -> Line | Refused:
     """The line; a file whose lines end with CR alone would be one text."""
     if isinstance(line, Line) and "\r" in line.text:
-        return Refused(line.number, f"holds a carriage return: {LINE_ENDS}", line.raw)
+        return Refused(line.number, HOLDS_CR, line.raw)
     return line
 
 
@@ -237,7 +238,7 @@ class _Table:
         self._wanted = names
         self._raw: list[bytes] = []
         self._bad: list[Refused] = []
-        csv.field_size_limit(LONGEST_LINE)
+        csv.field_size_limit(LONGEST_FIELD)
         self._reader = csv.reader(self._feed(), delimiter=delimiter, strict=True)
 
     def items(self) -> Iterator[Record]:

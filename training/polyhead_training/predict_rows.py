@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from polyhead_training.data.align import token_spans
-from polyhead_training.data.conll import columns_of
+from polyhead_training.data.conll import LOST, columns_of, looks_like_comment
 from polyhead_training.problems import absent
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ MOST_CHARS = 1_000_000
 """Code points of one text, so that memory stays bounded."""
 
 _CONLLU_COLUMNS = 10
-_LOST = "\N{REPLACEMENT CHARACTER}"
-_COMMENT = re.compile(r"# |#\s*\w+\s*=")
 
 
 class RowError(Exception):
@@ -146,22 +143,18 @@ def conll_row(lines: Sequence[str]) -> Row | None:
     separator = "\t" if any("\t" in line for line in lines) else None
     rows: list[list[str]] = []
     for place, line in enumerate(lines):
-        if _is_comment(line):
+        if looks_like_comment(line):
             continue
         cells = columns_of(line, separator)
         if rows and len(cells) != len(rows[0]):
             message = f"has {len(cells)} columns, not {len(rows[0])} as the lines before"
             raise RowError(message, place)
-        rows.append([cells[0] if cells[0].strip() else _LOST, *cells[1:]])
+        rows.append([cells[0] if cells[0].strip() else LOST, *cells[1:]])
     if not rows:
         return None
     words = [row[0] for row in rows]
     given = {"tags": [row[-1] for row in rows]} if len(rows[0]) > 1 else {}
     return _of_words(words, {"words": words, **given}, "words", None)
-
-
-def _is_comment(line: str) -> bool:
-    return bool(_COMMENT.match(line)) and "\t" not in line
 
 
 def _of_text(text: object, fields: dict[str, Any], name: str = "text") -> Row:

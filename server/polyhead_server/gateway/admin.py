@@ -9,6 +9,8 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
 
+from polyhead_server.hosts import joined
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -99,5 +101,4 @@ def _exchange(path: Path, verb: str, target: str) -> bytes | None:
 
 
 def _shown(address: dict[str, Any]) -> str:
-    host = address["address"]
-    return f"[{host}]:{address['port_value']}" if ":" in host else f"{host}:{address['port_value']}"
+    return joined(address["address"], address["port_value"])

@@ -121,6 +121,7 @@ class _Connection(web.RequestHandler):
         """Send an answer, one in JSON for an error from before the handlers, as of `Expect`."""
         if isinstance(resp, web.HTTPException):
             resp = _error(resp.reason, resp.status)
+        resp.headers["Server"] = _NAME
         return await super().finish_response(request, resp, start_time)
 
 
@@ -319,7 +320,6 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         kept = {k: v for k, v in error.headers.items() if k == "Allow"}
         response = _error(text, error.status)
         response.headers.update(kept)
-    response.headers["Server"] = _NAME
     return response
 
 
@@ -369,9 +369,7 @@ def _json(content: Any, status: int = 200) -> web.Response:
 
 
 def _error(text: str, status: int) -> web.Response:
-    response = _json({"error": text}, status)
-    response.headers["Server"] = _NAME
-    return response
+    return _json({"error": text}, status)
 
 
 def _unread(error: BaseException | None) -> str:

@@ -9,6 +9,7 @@ from ipaddress import IPv6Network
 from typing import TYPE_CHECKING
 
 from polyhead_server.errors import RateExceededError
+from polyhead_server.hosts import bare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +119,7 @@ def _holder(client: str) -> str:
     if not client.startswith("["):
         return client
     try:
-        return str(IPv6Network((client.strip("[]").partition("%")[0], 64), strict=False))
+        return str(IPv6Network((bare(client).partition("%")[0], 64), strict=False))
     except ValueError:
         return client
 

@@ -8,7 +8,8 @@ from polyhead_training.data.examples import Example
 from polyhead_training.data.files import DataFile
 from polyhead_training.data.labels import LabelMap
 
-_LOST = "\N{REPLACEMENT CHARACTER}"
+LOST = "\N{REPLACEMENT CHARACTER}"
+"""What is read where a data set lost a word."""
 _DOCUMENT_START = "-DOCSTART-"
 _BLANKS = re.compile(r"[ \t]+")
 _COMMENT = re.compile(r"# |#\s*\w+\s*=")
@@ -36,6 +37,11 @@ def columns_of(line: str, separator: str | None = None) -> list[str]:
 def starts_document(line: str) -> bool:
     """Whether a line that is not blank stands between documents."""
     return columns_of(line)[0] == _DOCUMENT_START
+
+
+def looks_like_comment(line: str) -> bool:
+    """Whether a line begins as a comment does, and has no TABs between columns."""
+    return bool(_COMMENT.match(line)) and "\t" not in line
 
 
 class _Reader:
@@ -68,7 +74,7 @@ class _Reader:
         self._broken = False
 
     def _is_comment(self, line: str) -> bool:
-        if not _COMMENT.match(line) or "\t" in line:
+        if not looks_like_comment(line):
             return False
         spaced = self._width and self._separator is None
         if spaced and len(columns_of(line)) == self._width and "=" not in line:
@@ -93,7 +99,7 @@ class _Reader:
             # The Broad Twitter Corpus has such words outside its spans: a character was lost.
             if tag != OUTSIDE:
                 self._problem(number, "the word is empty")
-            word = _LOST
+            word = LOST
         self._words.append(word)
         self._tags.append(tag)
         self._lines.append(number)

@@ -10,7 +10,7 @@ from typing import IO, TypeVar, cast
 from polyhead_training.problems import Problems
 
 _T = TypeVar("_T")
-LINE_ENDS = "lines end with LF or CRLF, not with CR alone"
+HOLDS_CR = "holds a carriage return: lines end with LF or CRLF, not with CR alone"
 _BOM = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -52,7 +52,7 @@ class DataFile:
                         return
                     text = self._decode(number, raw)
                     if text is not None and "\r" in text and not quoted:
-                        self.problem(number, f"holds a carriage return: {LINE_ENDS}")
+                        self.problem(number, HOLDS_CR)
                     elif text is not None:
                         yield number, text
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
