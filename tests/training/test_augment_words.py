@@ -19,6 +19,11 @@ KNOWN = Replacements(
         ("film", "NOUN"): ("films",),
     },
     usual={"saw": "VERB", "film": "NOUN"},
+    mentions={
+        ("PER", 1): (("Ann",), ("Zoe",)),
+        ("PER", 2): (("Bob", "Ray"),),
+        ("LOC", 1): (("Rome",),),
+    },
 )
 words = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=20).map(tuple)
 seeds = st.integers(0, 999)
@@ -92,6 +97,27 @@ def test_names_and_spans_stay():
     assert changed(source, ("B-PER", "O"), synonym=1) == ("Ann", "movie")
     assert changed(source, ("PROPN", "NOUN"), synonym=1) == ("Ann", "movie")
     assert changed(source, ("O", "I-MISC"), synonym=1) == ("Beth", "film")
+
+
+SENTENCE = ("Jo", "met", "Al", "Lee", "Cox", "and", "Di", "Day", "in", "Lima", "Ohio")
+NAMED = ("B-PER", "O", "B-PER", "I-PER", "I-PER", "O", "B-PER", "I-PER", "O", "B-LOC", "B-LOC")
+
+
+def test_a_span_is_replaced_by_one_of_its_label_and_length():
+    """One that nothing is like stays, as do all words outside; spans side by side are two."""
+    found = {changed(SENTENCE, NAMED, seed, mention=1) for seed in range(30)}
+
+    rest = ("met", "Al", "Lee", "Cox", "and", "Bob", "Ray", "in", "Rome", "Rome")
+    assert found == {("Ann", *rest), ("Zoe", *rest)}
+
+
+def test_each_span_has_its_own_chance():
+    """And a text, or words without tags, have no spans."""
+    found = changed(("Lima",) * 2000, ("B-LOC",) * 2000, mention=0.2)
+
+    assert 320 < found.count("Rome") < 480
+    assert changed("Jo met Di", None, mention=1) == "Jo met Di"
+    assert changed(("Jo", "met"), None, mention=1) == ("Jo", "met")
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,7 @@ def test_forms_may_come_from_a_file_of_their_own(tmp_path):
         ('"PRON"]', '"WORD"]', 14, "lemma is for tagging heads with universal tags"),
         ("lemma = 0.1", "drop = 0.1", 14, "drop is for classification"),
         ("lemma = 0.1", "punctuation = 0.1", 14, "punctuation is for classification"),
+        ("lemma = 0.1", "mention = 0.1", 14, "mention is for spans"),
         ("lemma = 0.1", "mask = 1", 14, "mask must be a number from 0 to 0.9"),
         ("lemma = 0.1", "lema = 1", 14, 'did you mean "lemma"?'),
         ("synonyms =", "synonym =", 4, 'did you mean "synonyms"?'),
@@ -149,3 +150,49 @@ def test_entries_that_come_twice_add_up():
     assert known.forms == {("set", "NOUN"): ("sets",), ("sets", "NOUN"): ("set",)}
     assert known.usual == {"set": "VERB", "sets": "NOUN"}
     assert known.forms_of("set", None) == ()
+
+
+NAMES = """\
+name = "demo"
+version = "1.0"
+[[heads]]
+name = "names"
+kind = "spans"
+labels = ["PER", "LOC"]
+[[sources]]
+name = "one"
+head = "names"
+format = "conll"
+train = "one.conll"
+augment = { mention = 0.5 }
+[[sources]]
+name = "two"
+head = "names"
+format = "conll"
+train = "two.conll"
+dev = "dev.conll"
+"""
+
+
+def test_spans_of_all_training_data_of_a_head_reach_the_source(tmp_path):
+    """Each once; those of dev and test data never."""
+    (tmp_path / "one.conll").write_text("Al B-PER\nCox I-PER\nin O\nRome B-LOC\n\nRome B-LOC\n\n")
+    (tmp_path / "two.conll").write_text("Lima B-LOC\nPeru B-LOC\n\nI I-PER\n\n")
+    (tmp_path / "dev.conll").write_text("Bern B-LOC\n\n")
+    (tmp_path / "demo.toml").write_text(NAMES)
+    data = load_all(load_config(tmp_path / "demo.toml"), tmp_path)
+
+    assert data["one"].replacements.mentions == {
+        ("PER", 2): (("Al", "Cox"),),
+        ("LOC", 1): (("Rome",), ("Lima",), ("Peru",)),
+        ("PER", 1): (("I",),),
+    }
+    assert data["two"].replacements == Replacements()
+
+
+def test_texts_without_labels_have_no_spans_to_replace(tmp_path):
+    """It would do nothing."""
+    text = NAMES.replace('format = "conll"', 'format = "text"\nunlabelled = true', 1)
+    (tmp_path / "demo.toml").write_text(text)
+    with pytest.raises(InputError, match=r"demo\.toml:13: mention is for sources with labels"):
+        load_config(tmp_path / "demo.toml")

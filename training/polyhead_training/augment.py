@@ -1,9 +1,10 @@
-"""Changes to training examples that keep their targets: words, letter case, typing errors."""
+"""Changes to training examples that keep their targets: spans, words, letter case, typing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from polyhead_training.augment_mentions import replace_mentions
 from polyhead_training.augment_words import drop_words, replace_words
 from polyhead_training.data.replacements import Replacements
 
@@ -31,7 +32,7 @@ def augment(
     tags: Sequence[str] | None = None,
     known: Replacements = _NO_REPLACEMENTS,
 ) -> Source:
-    """Change words, then the letter case, then mistype a word or two, each with its probability.
+    """Change spans, words and the letter case, then mistype a word or two, each by its chance.
 
     Args:
         source: text, or words; as many words come back, unless words are left out.
@@ -40,6 +41,7 @@ def augment(
         tags: the tag of each word, None without.
         known: what may stand in place of a word.
     """
+    source = replace_mentions(source, config, rng, tags, known)
     source = drop_words(replace_words(source, config, rng, tags, known), config, rng)
     return _typos(_recase(source, config, rng), config, rng)
 

@@ -64,6 +64,7 @@ def read_augment(table: Table, head: HeadConfig | None) -> AugmentConfig:
         typo=table.number("typo", 0.0, 0, 1),
         synonym=table.number("synonym", 0.0, 0, 1),
         lemma=table.number("lemma", 0.0, 0, 1),
+        mention=table.number("mention", 0.0, 0, 1),
         punctuation=table.number("punctuation", 0.0, 0, 1),
         mask=table.number("mask", 0.0, 0, _MOST_WORDS),
         drop=table.number("drop", 0.0, 0, _MOST_WORDS),
@@ -79,6 +80,8 @@ def read_augment(table: Table, head: HeadConfig | None) -> AugmentConfig:
 def _check_augment(table: Table, config: AugmentConfig, head: HeadConfig) -> None:
     if config.join and head.kind == "classification":
         table.problem("join is for sources of words, not for classification", "join")
+    if config.mention and head.kind != "spans":
+        table.problem("mention is for spans, which other spans can stand for", "mention")
     if head.kind != "classification":
         for key in ("punctuation", "drop"):
             if getattr(config, key):

@@ -183,6 +183,8 @@ def _fit_to_head(table: Table, source: SourceConfig, head: HeadConfig) -> Source
         table.problem("a source without labels has training files only", "unlabelled")
     if source.unlabelled and not source.soft_targets:
         table.problem("a source without labels learns from soft targets alone", "soft_targets")
+    if source.unlabelled and source.augment.mention:
+        table.problem("mention is for sources with labels", "augment", "mention")
     _check_map(table, source, head)
     _check_among(table, source, head)
     return _with_labels_in_order(source, head)

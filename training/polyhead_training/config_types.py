@@ -164,6 +164,8 @@ class AugmentConfig:
     """About one word in six is replaced by a synonym; never names or words inside spans."""
     lemma: float = 0.0
     """About one word in six is replaced by another form of its lemma, likewise."""
+    mention: float = 0.0
+    """Chance of each span to be replaced by another of its label and length; spans only."""
     punctuation: float = 0.0
     """The marks at the end are left out; classification only."""
     mask: float = 0.0

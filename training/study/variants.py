@@ -128,9 +128,15 @@ class Variant:
         for head in self.heads:
             lines.append(_table("[[heads]]", {"name": head, **HEADS[head]}))
             source = {"head": head, **SOURCES[head], **self.source}
+            if "augment" in source and HEADS[head]["kind"] != "spans":
+                source["augment"] = _without_mentions(source["augment"])
             lines.append(_table("[[sources]]", source))
         lines += [_table("[[sources]]", source) for source in self.further]
         return "\n\n".join(lines) + "\n"
+
+
+def _without_mentions(chances: dict[str, float]) -> dict[str, float]:
+    return {key: chance for key, chance in chances.items() if key != "mention"}
 
 
 def _table(title: str, values: dict[str, Any]) -> str:
@@ -228,6 +234,7 @@ def _noise() -> list[Variant]:
         "typing errors": {"typo": 0.3},
         "other forms of a lemma": {"lemma": 0.2},
         "words masked": {"mask": 0.1},
+        "other spans": {"mention": 0.5},
     }
     return [
         Variant("noise", name, heads=PAIR, source={"augment": chances}, noisy=True)

@@ -1,10 +1,11 @@
 """Loads the sources of a config, and reports everything that is wrong with their files at once."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from polyhead_training.augment_mentions import collect_mentions
 from polyhead_training.config import Config, HeadConfig, SourceConfig, read_config
 from polyhead_training.data.conll import read_conll
 from polyhead_training.data.conllu import read_conllu
@@ -13,7 +14,7 @@ from polyhead_training.data.files import DataFile, read_whole
 from polyhead_training.data.guard import guarded
 from polyhead_training.data.hub import hub_reader
 from polyhead_training.data.labels import LabelMap
-from polyhead_training.data.replacements import load_replacements
+from polyhead_training.data.replacements import Mentions, Replacements, load_replacements
 from polyhead_training.data.rows import read_csv, read_jsonl
 from polyhead_training.data.unlabelled import read_unlabelled
 from polyhead_training.problems import Problems
@@ -47,7 +48,17 @@ def _load(config: Config, root: Path, problems: Problems) -> dict[str, SourceDat
     }
     data = guarded(config, data, problems)
     known = load_replacements(config, root, problems)
+    for source in config.sources:
+        if source.augment.mention:
+            before = known.get(source.name, Replacements())
+            known[source.name] = replace(before, mentions=_mentions(config, source.head, data))
     return {**data, **{name: replace(data[name], replacements=known[name]) for name in known}}
+
+
+def _mentions(config: Config, head: str, data: Mapping[str, SourceData]) -> Mentions:
+    """The spans of all training examples of a head."""
+    named = [source.name for source in config.sources if source.head == head]
+    return collect_mentions(example for name in named for example in data[name].train)
 
 
 def load_source(

@@ -1,22 +1,26 @@
-"""What words of training examples may be replaced by: synonyms, and other forms of a lemma."""
+"""What training examples' words may be replaced by: synonyms, forms of a lemma, other spans."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from polyhead_training.data.files import DataFile, read_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from polyhead_training.config_types import Config
     from polyhead_training.problems import Problems
 
 _T = TypeVar("_T")
+
+Mentions = Mapping[tuple[str, int], tuple[tuple[str, ...], ...]]
+"""Spans as they are written, by label and number of words."""
 
 INFLECTED = frozenset(("NOUN", "VERB", "ADJ", "ADV"))
 """Universal tags of the words that are replaced by other forms of their lemma."""
@@ -35,6 +39,8 @@ class Replacements:
     """Other forms of the same lemma, by form and universal tag."""
     usual: Mapping[str, str] = field(default_factory=dict)
     """The tag that a form has most often."""
+    mentions: Mentions = field(default_factory=dict)
+    """What may stand in place of a span."""
 
     def synonyms_of(self, word: str) -> tuple[str, ...]:
         """The synonyms of a word in lower case."""
