@@ -63,16 +63,16 @@ def _replace(
     found: list[tuple[int, str, Sequence[str]]] = []
     for at, word in enumerate(words):
         tag = tags[at] if tags else None
-        core = _core(word)
+        core = core_of(word)
         others = choices(core.lower(), _universal(tag)) if core and not _is_name(tag) else ()
         if others:
             found.append((at, core, others))
     for at, core, others in rng.sample(found, min(len(found), 1 + len(words) // _REPLACED_WORDS)):
-        words[at] = words[at].replace(core, _in_case_of(core, rng.choice(others)), 1)
+        words[at] = words[at].replace(core, in_case_of(core, rng.choice(others)), 1)
     return " ".join(words) if isinstance(source, str) else tuple(words)
 
 
-def _core(word: str) -> str:
+def core_of(word: str) -> str:
     """A word without the marks around it."""
     match = _CORE.search(word)
     return match.group() if match else ""
@@ -87,7 +87,8 @@ def _universal(tag: str | None) -> str | None:
     return None if tag in _OUTSIDE_TAGS else tag
 
 
-def _in_case_of(old: str, new: str) -> str:
+def in_case_of(old: str, new: str) -> str:
+    """A word in the letter case of another: capitals, or a capital first."""
     if old.isupper() and len(old) > 1:
         return new.upper()
     return new[:1].upper() + new[1:] if old[:1].isupper() else new
@@ -111,7 +112,7 @@ def _kept(words: list[str], chance: float, rng: random.Random) -> list[str]:
     if not chance:
         return words
     kept = [word for word in words if rng.random() >= chance]
-    return kept if any(map(_core, kept)) else words
+    return kept if any(map(core_of, kept)) else words
 
 
 def _masked(words: list[str], chance: float, rng: random.Random) -> list[str]:

@@ -9,9 +9,12 @@ from polyhead_training.config_types import (
     DataConfig,
     HeadConfig,
     Leakage,
+    VaryConfig,
 )
 
 _MOST_WORDS = 0.9
+_MOST_COPIES = 1000
+_MOST_VARIED_WORDS = 0.5
 _UNIVERSAL_TAGS = frozenset(
     ("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM")
 ).union(("PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM", "VERB", "X"))
@@ -42,12 +45,25 @@ def read_augmentation(table: Table, sources: tuple[Table, ...]) -> AugmentationC
         if not has_forms and _wants(source, "lemma"):
             message = 'lemma needs CoNLL-U data to train on, or forms = "FILE" in [augmentation]'
             source.problem(message, "augment", "lemma")
+        if not has_forms and _varies_words(source):
+            message = (
+                "vary needs CoNLL-U data to tell the classes of words: "
+                'forms = "FILE" in [augmentation], or words = 0 in vary'
+            )
+            source.problem(message, "vary")
     return AugmentationConfig(**files, lines=lines)
 
 
 def _wants(source: Table, key: str) -> bool:
     chances = source.raw("augment")
     return isinstance(chances, dict) and bool(chances.get(key))
+
+
+def _varies_words(source: Table) -> bool:
+    changes = source.raw("vary")
+    return isinstance(changes, dict) and bool(
+        changes.get("copies") and changes.get("words", VaryConfig().words)
+    )
 
 
 def _trains_on_conllu(source: Table) -> bool:
@@ -73,6 +89,23 @@ def read_augment(table: Table, head: HeadConfig | None) -> AugmentConfig:
         table.problem("lower, upper and title must be at most 1 together")
     if head:
         _check_augment(table, config, head)
+    table.close()
+    return config
+
+
+def read_vary(table: Table, *, unlabelled: bool) -> VaryConfig:
+    """Read the `vary` of a source."""
+    default = VaryConfig()
+    config = VaryConfig(
+        copies=table.integer("copies", default.copies, 0, _MOST_COPIES),
+        words=table.number("words", default.words, 0, _MOST_VARIED_WORDS),
+        cut=table.number("cut", default.cut, 0, 1),
+        join=table.number("join", default.join, 0, 1),
+    )
+    if config.cut + config.join > 1:
+        table.problem("cut and join must be at most 1 together")
+    if config.copies and not unlabelled:
+        table.problem("vary is for sources without labels: no label survives such changes")
     table.close()
     return config
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import cast, get_args
 
-from polyhead_training.config_data import read_augment
+from polyhead_training.config_data import read_augment, read_vary
 from polyhead_training.config_reader import Table
 from polyhead_training.config_types import (
     Format,
@@ -63,6 +63,7 @@ def _head_of(table: Table, heads: dict[str, HeadConfig], declared: set[str]) -> 
 def _source(table: Table, head: HeadConfig | None, config: str) -> SourceConfig:
     files = {key: table.texts(key, alone=True) for key in ("train", "dev", "test")}
     format_ = _format(table)
+    unlabelled = table.flag("unlabelled", default=False)
     source = SourceConfig(
         name=table.text("name", None, r"[a-z0-9_-]{1,64}", "1 to 64 of a-z, 0-9, _ and -"),
         head=str(table.raw("head")),
@@ -89,7 +90,8 @@ def _source(table: Table, head: HeadConfig | None, config: str) -> SourceConfig:
         licence=_optional(table, "licence"),
         augment=read_augment(table.table("augment"), head),
         select=table.flag("select", default=True),
-        unlabelled=table.flag("unlabelled", default=False),
+        unlabelled=unlabelled,
+        vary=read_vary(table.table("vary"), unlabelled=unlabelled),
         soft_targets=table.flag("soft_targets", default=True),
         config=config,
         lines=_file_lines(table, files),

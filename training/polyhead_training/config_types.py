@@ -175,13 +175,27 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class VaryConfig:
+    """Changed copies of texts without labels."""
+
+    copies: int = 0
+    """Of each text, beside itself; 0 to 1000. Copies that are equal count once."""
+    words: float = 0.2
+    """Share of the words that are replaced by others of their class, on average; 0 to 0.5."""
+    cut: float = 0.15
+    """Chance that a copy is only a stretch of the text."""
+    join: float = 0.2
+    """Chance that a copy ends as another text does; cut and join together at most 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class AugmentationConfig:
-    """What the sources' augmentations by synonyms and lemmas draw on."""
+    """What the sources' changes by synonyms, lemmas and classes of words draw on."""
 
     synonyms: tuple[str, ...] = ()
     """Files of ``word<TAB>synonym,synonym`` lines, relative to the data directory."""
     forms: tuple[str, ...] = ()
-    """CoNLL-U files whose lemmas are used beside those of the CoNLL-U training files."""
+    """CoNLL-U files whose words are used beside those of the CoNLL-U training files."""
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
     """Line of each file name in the config."""
 
@@ -250,6 +264,8 @@ class SourceConfig:
     """Whether its figure counts in the choice of the best weights."""
     unlabelled: bool = False
     """The training files have texts only; teachers say what there is to learn."""
+    vary: VaryConfig = field(default_factory=VaryConfig)
+    """Copies of texts without labels."""
     soft_targets: bool = True
     """Whether teachers are asked about its texts, where there are any; else labels alone teach."""
     config: str = field(default="", compare=False)

@@ -123,7 +123,7 @@ class Variant:
         }
         lines = [f'name = "study"\nversion = "1"\nseed = {self.seed}']
         lines += [_table("[encoder]", encoder), _table("[training]", training)]
-        if self.noisy:
+        if self.noisy or any("vary" in source for source in self.further):
             lines.append(_table("[augmentation]", {"forms": SOURCES["pos"]["train"]}))
         for head in self.heads:
             lines.append(_table("[[heads]]", {"name": head, **HEADS[head]}))
@@ -162,6 +162,9 @@ WITHOUT_LABELS = {
     "passes": 1.0,
 }
 """The same sentences, of which only a teacher says what they are."""
+FEW_WITHOUT_LABELS = {**WITHOUT_LABELS, "max_examples": 500, "passes": SIZES[500]}
+VARIED = {**WITHOUT_LABELS, "max_examples": 500, "vary": {"copies": 20}}
+"""500 of them, and what becomes of them in 20 copies."""
 
 
 def variants() -> list[Variant]:
@@ -223,6 +226,13 @@ def _unlabelled() -> list[Variant]:
             start="teacher",
             further=(WITHOUT_LABELS,),
             **few,
+        ),
+        *(
+            Variant("unlabelled", name, start="teacher", further=(source,), **few)
+            for name, source in (
+                ("500 labels, taught also on 500 texts", FEW_WITHOUT_LABELS),
+                ("500 labels, taught also on 500 texts and 20 copies of each", VARIED),
+            )
         ),
     ]
 

@@ -17,6 +17,7 @@ from polyhead_training.data.labels import LabelMap
 from polyhead_training.data.replacements import Mentions, Replacements, load_replacements
 from polyhead_training.data.rows import read_csv, read_jsonl
 from polyhead_training.data.unlabelled import read_unlabelled
+from polyhead_training.data.varied import with_copies
 from polyhead_training.problems import Problems
 
 
@@ -46,13 +47,26 @@ def _load(config: Config, root: Path, problems: Problems) -> dict[str, SourceDat
         source.name: load_source(source, config.head(source.head), root, problems, seed=config.seed)
         for source in config.sources
     }
-    data = guarded(config, data, problems)
     known = load_replacements(config, root, problems)
+    for source in config.sources:
+        if source.vary.copies:
+            data[source.name] = _varied(data[source.name], source, known, config.seed)
+    data = guarded(config, data, problems)
     for source in config.sources:
         if source.augment.mention:
             before = known.get(source.name, Replacements())
             known[source.name] = replace(before, mentions=_mentions(config, source.head, data))
     return {**data, **{name: replace(data[name], replacements=known[name]) for name in known}}
+
+
+def _varied(
+    data: SourceData, source: SourceConfig, known: Mapping[str, Replacements], seed: int
+) -> SourceData:
+    """With changed copies of its texts, which replacements by classes have gone into already."""
+    usual = known[source.name].usual if source.name in known else {}
+    return replace(
+        data, train=with_copies(data.train, source.vary, usual, f"{seed}:{source.name}:vary")
+    )
 
 
 def _mentions(config: Config, head: str, data: Mapping[str, SourceData]) -> Mentions:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from polyhead_training.config_types import Config
+    from polyhead_training.config_types import Config, SourceConfig
     from polyhead_training.problems import Problems
 
 _T = TypeVar("_T")
@@ -126,10 +126,10 @@ def _usual_tags(counts: Mapping[tuple[str, str, str], int]) -> dict[str, str]:
 def load_replacements(config: Config, root: Path, problems: Problems) -> dict[str, Replacements]:
     """What words may be replaced by, for each source whose training examples want it.
 
-    Synonyms come from the files that ``[augmentation]`` names, forms from those and from all
-    CoNLL-U training files. Nothing is read where no source replaces words.
+    Synonyms come from the files that ``[augmentation]`` names, forms and their classes from those
+    and from all CoNLL-U training files. Nothing is read where no source replaces words.
     """
-    wanting = [s.name for s in config.sources if s.train and (s.augment.synonym or s.augment.lemma)]
+    wanting = [source.name for source in config.sources if source.train and _replaces(source)]
     if not wanting:
         return {}
     words = config.augmentation
@@ -145,6 +145,11 @@ def load_replacements(config: Config, root: Path, problems: Problems) -> dict[st
         _read_all(forms, root, problems, read_forms),
     )
     return dict.fromkeys(wanting, known)
+
+
+def _replaces(source: SourceConfig) -> bool:
+    varies = source.vary.copies and source.vary.words
+    return bool(source.augment.synonym or source.augment.lemma or varies)
 
 
 def _read_all(
