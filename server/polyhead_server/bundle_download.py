@@ -40,7 +40,7 @@ class Source:
     timeout: float
     """Seconds without a byte after which the attempt is given up."""
     ca: Path | None = None
-    """PEM file with the authorities of the server's certificate; None for the system's."""
+    """PEM file with authorities of the server's certificate beside the system's."""
     plain_http: bool = False
     """Whether a URL may be http, too."""
 
@@ -140,7 +140,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def _opener(source: Source) -> urllib.request.OpenerDirector:
     """Opens http and https, and nothing else: no files, no FTP."""
-    context = ssl.create_default_context(cafile=source.ca)
+    context = ssl.create_default_context()
+    if source.ca is not None:
+        context.load_verify_locations(source.ca)
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),

@@ -21,7 +21,7 @@ from polyhead_server.errors import PolyheadError, SettingsError
 from polyhead_server.logs import configure_logs
 from polyhead_server.loops import loop_factory
 from polyhead_server.notify import signs_of_life
-from polyhead_server.signals import reload_on_signal, stop_on_signals
+from polyhead_server.signals import reload_on_signal, stop_on_signals, survive_reload_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,6 +105,7 @@ def _complain(problems: Sequence[str]) -> int:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
+    survive_reload_signals()
     found = with_collector(os.environ)
     settings = options.SERVE.read(vars(parsed), found.environment)
     configure_logs(settings.log_format, settings.log_level)
@@ -125,9 +126,12 @@ async def _run(settings: Settings) -> bool:
 
     stop = asyncio.Event()
     stop_on_signals(stop)
-    reload_on_signal(lambda: None)  # what is being loaded is the newest anyway
+    asked: list[bool] = []
+    reload_on_signal(lambda: asked.append(True))
     server = await start_server(settings)
     reload_on_signal(server.reload)
+    if asked:  # the bundle may have been read before
+        server.reload()
     _announce(server.ready)
     with signs_of_life(lambda: server.alive):
         await stop.wait()

@@ -10,6 +10,8 @@ from polyhead_server.engine import EngineOptions
 from polyhead_server.self_check import check_engine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from polyhead_server.model import Model
     from polyhead_server.settings import Settings
 
@@ -31,8 +33,15 @@ def engine_options(settings: Settings, threads: int) -> EngineOptions:
     )
 
 
-def prepare_engine(model: Model, settings: Settings) -> float | None:
+def prepare_engine(
+    model: Model, settings: Settings, going_on: Callable[[], object]
+) -> float | None:
     """Check an engine, and warm it for as long as the settings allow.
+
+    Args:
+        model: the model.
+        settings: the server's.
+        going_on: called before the check and after every length; may raise.
 
     Returns:
         Its relative error on fixed texts; None where there was nothing to compare with.
@@ -42,11 +51,17 @@ def prepare_engine(model: Model, settings: Settings) -> float | None:
         StartError: the engine does not compute aright here. The model is closed.
     """
     most = max(settings.batch_tokens, model.bundle.manifest.tokenizer.max_tokens)
+
+    def progress(done: int, of: int) -> None:
+        _log.debug("warming", done=done, of=of)
+        going_on()
+
     try:
+        going_on()
         error = check_engine(model)
         left = model.warm(
             most,
-            lambda done, of: _log.debug("warming", done=done, of=of),
+            progress,
             seconds=settings.warm_seconds,
             together=settings.batch_tokens,
         )

@@ -66,3 +66,8 @@ def raised_by_signals(error: type[BaseException], *numbers: int) -> Iterator[Non
 def reload_on_signal(reload: Callable[[], object]) -> None:
     """Have SIGHUP call `reload`, which otherwise ends a process."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+
+
+def survive_reload_signals() -> None:
+    """Have SIGHUP do nothing as long as nothing has been read that it could have read anew."""
+    signal.signal(signal.SIGHUP, lambda *_: None)

@@ -49,6 +49,7 @@ _OUR_FAULTS = frozenset(
 )
 """Statuses that are errors of a server, by OpenTelemetry's conventions for gRPC."""
 _NO_CONTEXT = Context()
+_TOLD = ("opentelemetry.sdk", "opentelemetry.exporter")
 
 
 @dataclass(slots=True)
@@ -240,9 +241,15 @@ def _resource() -> Resource:
 
 
 class _ToOurLog(logging.Handler):
-    """Writes what the SDK has to say into the server's log, in its form."""
+    """Writes what the SDK and its exporter have to say into the server's log, in its form.
+
+    What the API says is left out: it repeats headers that it cannot read, and any caller can send
+    such headers.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
+        if not record.name.startswith(_TOLD):
+            return
         log = structlog.get_logger("opentelemetry")
         log.warning("tracing", message=record.getMessage())
 

@@ -177,8 +177,8 @@ def test_tasks_are_listed(client, service):
         (("ok", ["nope"]), "tasks[0]"),
         (("ok", ["pos", "pos"]), "tasks[1]"),
         (("ok", []), "tasks"),
-        ((Words(["fine", " "]),), "documents[0].words[1]"),
-        ((Words([]),), "documents[0].words"),
+        ((Words(["fine", " "]),), "documents[0].words.words[1]"),
+        ((Words([]),), "documents[0].words.words"),
     ],
 )
 def test_what_the_server_refuses_names_its_field(client, service, arguments, field):
@@ -194,9 +194,9 @@ def test_what_the_server_refuses_names_its_field(client, service, arguments, fie
     ("documents", "options", "field"),
     [
         (["fine", "\ud83d alone"], {}, "documents[1].text"),
-        ([Words(["a", "\udc00"])], {}, "documents[0].words[1]"),
+        ([Words(["a", "\udc00"])], {}, "documents[0].words.words[1]"),
         (["fine", None], {}, "documents[1]"),
-        ([Words(["a", 3])], {}, "documents[0].words[1]"),
+        ([Words(["a", 3])], {}, "documents[0].words.words[1]"),
         (["fine"], {"tasks": "pos"}, "tasks"),
         (["fine"], {"tasks": 3}, "tasks"),
         (["fine"], {"tasks": ["a\ud800"]}, "tasks[0]"),

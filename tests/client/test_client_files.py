@@ -100,6 +100,30 @@ def test_every_format_to_every_other(polyhead, tmp_path, given, wanted):
     assert {path.name for path in tmp_path.iterdir()} == {given, wanted}
 
 
+def test_json_keeps_what_python_would_write_otherwise(polyhead, tmp_path):
+    """Numbers beyond a float's, keys that come twice, escapes: the line is as it was."""
+    rows = [
+        '{"text": "I love it", "v": 1e400, "d": 0.12345678901234567890123}',
+        '{"text":"\\u0041pple", "a": 1, "a": -0.0 }  ',
+        '{"none": 1E5}',
+    ]
+    (tmp_path / "in.jsonl").write_text("\n".join(rows) + "\n")
+    assert polyhead("in.jsonl", "--output", "out.jsonl")[0] == 1
+    out = (tmp_path / "out.jsonl").read_text().splitlines()
+    for line, row in zip(out, rows, strict=True):
+        assert line.startswith(row.rstrip().removesuffix("}").rstrip() + ", ")
+        assert {"results", "error"} & json.loads(line).keys()
+
+
+def test_json_has_no_infinity(polyhead, tmp_path):
+    """What other readers refuse is refused, and not passed on."""
+    (tmp_path / "in.jsonl").write_text('{"text": "a", "v": Infinity}\n{"text": "b", "v": NaN}\n')
+    code, err = polyhead("in.jsonl", "--output", "out.jsonl")
+    assert code == 1
+    assert "in.jsonl:1: not JSON: Infinity is no value" in err
+    assert "Infinity is" not in (tmp_path / "out.jsonl").read_text().splitlines()[1]
+
+
 def test_parquet_keeps_its_types(polyhead, tmp_path):
     """Columns that JSON does not know pass through Parquet untouched, over several files."""
     when = dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC)

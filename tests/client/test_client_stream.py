@@ -71,7 +71,7 @@ def test_bad_items_do_not_disturb_the_good(client):
     assert found[1].error.violations == (Violation("text", "must hold at least one word"),)
     assert str(found[1].error) == "text: must hold at least one word"
     assert found[2].error.violations[0].field == "text"
-    assert found[4].error.violations[0].field == "words[0]"
+    assert found[4].error.violations[0].field == "words.words[0]"
     assert found[3].annotation.classification("sentiment").label == "negative"
 
 

@@ -55,7 +55,7 @@ def test_limits_are_kept(connect):
         for documents, field in (
             (["a", "b", "c"], "documents"),
             (["a" * 11], "documents[0].text"),
-            ([Words(["aaaaaa", "bbbbb"])], "documents[0].words"),
+            ([Words(["aaaaaa", "bbbbb"])], "documents[0].words.words"),
             (["a" * 8, "b" * 8], "documents"),
             ([], "documents"),
         ):

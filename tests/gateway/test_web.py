@@ -86,6 +86,26 @@ def test_preflight(gateway):
     assert "grpc-status" in listed.headers["access-control-expose-headers"]
 
 
+@pytest.mark.parametrize(
+    ("path", "status", "more"),
+    [
+        ("/openapi.json", 200, {}),
+        ("/nothing", 404, {}),
+        ("/v1/annotate", 405, {}),
+        (f"{SERVICE}/Annotate", 400, {"grpc_timeout": "soon"}),
+    ],
+)
+def test_answers_of_the_gateway_itself_can_be_read(gateway, path, status, more):
+    """By pages that may call; others get no leave, and the same answer."""
+    own = ask(gateway, path, origin=ORIGIN, **more)
+    other = ask(gateway, path, origin=f"{ORIGIN}.other", **more)
+    assert own.status == other.status == status
+    assert own.headers["access-control-allow-origin"] == ORIGIN
+    assert "x-request-id" in own.headers["access-control-expose-headers"]
+    assert "access-control-allow-origin" not in other.headers
+    assert own.headers["content-type"] == other.headers["content-type"]
+
+
 def test_other_origins_are_not_allowed(gateway):
     """A page of another origin gets no leave, neither before a call nor with it."""
     asked = {"origin": "https://other.example", "access_control_request_method": "POST"}

@@ -81,6 +81,20 @@ def test_results_are_those_of_the_bundle(scored, tiny_bundle):
     assert len(found["entities"]["spans"]) == len(outputs["entities"].spans)
 
 
+def test_lines_keep_what_python_would_write_otherwise(tiny_bundle, tmp_path):
+    """Numbers beyond a float's stay; what is no JSON is refused."""
+    (tmp_path / "in").mkdir()
+    given = '{"text": "the fans", "v": 1e400, "d": 0.12345678901234567890123'
+    bad = '{"text": "the fans", "v": NaN}'
+    (tmp_path / "in/a.jsonl").write_text(f"{given}}}\n{bad}\n")
+    score_all(tiny_bundle, tmp_path / "in", tmp_path / "out")
+    part = (tmp_path / "out/part-00000-000000.jsonl").read_text()
+    assert part.startswith(given + ', "predictions": {')
+    assert part.count("\n") == 1
+    assert json.loads(part)["predictions"]["pos"]
+    assert '"not JSON"' in (tmp_path / "out/_errors.jsonl").read_text()
+
+
 def test_formats_agree(scored):
     """A text gets the same results from lines, packed lines and Parquet."""
     by_file = [

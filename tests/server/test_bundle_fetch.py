@@ -10,12 +10,14 @@ import shutil
 import ssl
 import tarfile
 import threading
+import urllib.request
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from polyhead_server.bundle import open_bundle
+from polyhead_server.bundle_download import Source, _opener
 from polyhead_server.cli import main
 
 CERTS = Path(__file__).parents[1] / "client" / "certs"
@@ -75,6 +77,15 @@ def archive(store, tiny_bundle):
     with tarfile.open(folder / "tiny.tar.gz", "w:gz") as packed:
         packed.add(tiny_bundle, "tiny")
     return f"{url}/tiny.tar.gz", digest_of(folder / "tiny.tar.gz")
+
+
+def test_further_authorities(tmp_path):
+    """Those of --ca count beside the system's."""
+    source = Source("https://x", "0" * 64, 1, 1.0, ca=CERT)
+    for handler in _opener(source).handlers:
+        if isinstance(handler, urllib.request.HTTPSHandler):
+            found = handler._context.cert_store_stats()
+    assert found["x509"] == ssl.create_default_context().cert_store_stats()["x509"] + 1
 
 
 def digest_of(file):

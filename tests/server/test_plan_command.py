@@ -80,6 +80,12 @@ def test_words(bench_file, capsys):
     ("arguments", "problem"),
     [
         (("--rps", "0", "--p99", "1s", "--length", "20"), "--rps: 0 is out of range"),
+        (("--rps", "inf", "--p99", "1s", "--length", "20"), "--rps: inf is out of range"),
+        (("--rps", "1", "--p99", "nan", "--length", "20"), "--p99: nan is out of range"),
+        (
+            ("--rps", "1", "--p99", "1s", "--length", "20", "--price-per-core-hour", "nan"),
+            "--price-per-core-hour: nan is out of range",
+        ),
         (("--rps", "1", "--p99", "1ms", "--length", "20"), "a text of 40 tokens takes"),
     ],
 )

@@ -7,19 +7,24 @@ import gc
 import os
 import shutil
 import signal
+import threading
+import time
 import weakref
 
 import grpc
 import pytest
-from background_server import details, primary, running, until
+from background_server import details, primary, quiet_settings, running, until
 from google.rpc.error_details_pb2 import ErrorInfo
 from rollout_load import REQUEST, admin_of, point, under_load
 from tiny_bundle import HEADS, write_tiny_bundle
 
 from polyhead.admin.v1 import admin_service_pb2 as admin
+from polyhead_server import cli, lifecycle
+from polyhead_server.lifecycle import start_server
 from polyhead_server.rollout import loading
 from polyhead_server.rollout.watch import stamp
 from polyhead_server.signals import reload_on_signal
+from polyhead_server.warming import Warming
 
 
 async def refusal(call) -> grpc.RpcError:
@@ -151,6 +156,59 @@ async def test_signal(bundles, tmp_path):
             os.kill(os.getpid(), signal.SIGHUP)
             await until(lambda: load.versions["2"] > 0)
         asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+
+
+async def test_signal_while_the_first_bundle_is_loaded(bundles, tmp_path, monkeypatch):
+    """What was read before the signal is not the newest: it is loaded anew once that is served."""
+    link = tmp_path / "current"
+    link.symlink_to(bundles[0])
+    started = []
+
+    async def start_and_change(settings):
+        server = await start_server(settings)
+        point(link, bundles[1])
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0.05)
+        started.append(server)
+        return server
+
+    monkeypatch.setattr(lifecycle, "start_server", start_and_change)
+    serving = asyncio.create_task(cli._run(quiet_settings(link)))
+    await until(lambda: started and started[0]._bundles.roster.bundle.version == "2")
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await serving
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().remove_signal_handler(number)
+
+
+async def test_loading_ends_with_the_server(bundles, monkeypatch):
+    """A process that is to stop does not first warm a bundle that nobody waits for."""
+    warmed = []
+
+    def warm(*_):
+        warmed.append(1)
+        time.sleep(0.05)
+
+    def loading_threads():
+        return [one for one in threading.enumerate() if one.name.startswith("polyhead-loading")]
+
+    async with running(bundles[0]) as (server, _):
+        monkeypatch.setattr(Warming, "_warm", warm)
+        server._bundles.rollout.ask(str(bundles[1]))
+        await until(lambda: warmed)
+    before = len(warmed)
+    await until(lambda: not loading_threads())
+    assert len(warmed) <= before + 1
+
+
+async def test_changes_that_wait_are_given_up_without_a_word(bundles, recwarn):
+    """Those that were not begun yet, too."""
+    async with running(bundles[0]) as (server, _):
+        for _ in range(3):
+            server.reload()
+        await asyncio.sleep(0)
+    gc.collect()
+    assert not [str(one.message) for one in recwarn if "never awaited" in str(one.message)]
 
 
 async def test_watch_follows_a_link(bundles, tmp_path):

@@ -97,8 +97,9 @@ async def test_taken_port(tiny_bundle, guarded):
         await start_server(quiet_settings(tiny_bundle, admin_port=port))
 
 
-def test_command(tiny_bundle, tmp_path, capsys):
-    """`polyhead-server bundles` does what the port does, and shows what is served."""
+def test_command(tiny_bundle, tmp_path, capsys, monkeypatch):
+    """`polyhead-server bundles` does what the port does, past proxies, and shows what is served."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     second = write_tiny_bundle(tmp_path / "2", "2")
     token = tmp_path / "admins"
     token.write_text("me admin-secret\n")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import subprocess
+import urllib.error
+import urllib.request
 from collections import Counter
 
 import grpc
 import pytest
 from background_server import PATIENCE
+from gateway_processes import COMMAND
 from rollout_load import point
-from worker_server import WorkerServer, eventually
+from tiny_bundle import HEADS, write_tiny_bundle
+from worker_server import WorkerServer, arguments, eventually
 
 from polyhead.admin.v1 import admin_service_pb2 as admin
 from polyhead.admin.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -102,6 +108,49 @@ def test_signal(served, link, bundles):
     point(link, bundles[2])
     served.process.send_signal(signal.SIGHUP)
     eventually(lambda: answering(served) == {"3": MANY})
+
+
+def test_probes_know_the_heads_of_now(served, port, tmp_path):
+    """A head that the bundle of the start had, and the one of now has not, is not ready."""
+    assert probe(served, "pos") == 200
+    fewer = write_tiny_bundle(tmp_path / "fewer", "4", HEADS[:2])
+    reload(port, fewer)
+    assert (probe(served, "pos"), probe(served, "entities")) == (404, 200)
+
+
+def probe(served, head) -> int:
+    url = served.urls["metrics"].replace("/metrics", f"/readyz/{head}")
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:  # noqa: S310
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_signal_before_all_are_ready(bundles, tmp_path):
+    """It is heard: a worker may have read its bundle before."""
+    link = tmp_path / "current"
+    link.symlink_to(bundles[0])
+    log = (tmp_path / "log").open("w")
+    with (
+        log,
+        subprocess.Popen(
+            [*COMMAND, *arguments(link)], stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        eventually(lambda: '"loaded"' in (tmp_path / "log").read_text())
+        point(link, bundles[1])
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: "2" in reloaded(tmp_path / "log"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+
+
+def reloaded(log) -> list[str]:
+    """The versions that the log tells of; the last line may be half written."""
+    whole = log.read_text().rpartition("\n")[0]
+    events = map(json.loads, whole.splitlines())
+    return [event["version"] for event in events if event["event"] == "reloaded"]
 
 
 def test_watch(bundles, tmp_path):

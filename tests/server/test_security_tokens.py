@@ -13,7 +13,7 @@ from background_server import PATIENCE, running
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead_server.errors import StartError, UnauthenticatedError
 from polyhead_server.security.guard import Guard
-from polyhead_server.security.tokens import Tokens, read_tokens
+from polyhead_server.security.tokens import Tokens, first_token, read_tokens
 from polyhead_server.security.watched import Watched
 
 REQUEST = pb.AnnotateRequest(documents=[{"text": "the fans"}], tasks=["pos"])
@@ -39,6 +39,14 @@ def test_tokens_and_names(file):
     assert tokens.client_of("anonymous-token") == f"token:{digest}"
     assert tokens.client_of("alice") is None
     assert tokens.client_of("") is None
+
+
+def test_a_comment_is_a_line_of_its_own(tmp_path):
+    """A token may hold a #; what is sent is what the server takes."""
+    (tmp_path / "tokens").write_text("  # mine\nalice s3cret#2026-token\nother\n")
+    token = first_token(tmp_path / "tokens")
+    assert token.partition("#")[2] == "2026-token"
+    assert Tokens(tmp_path / "tokens").client_of(token) == "token:alice"
 
 
 @pytest.mark.parametrize(

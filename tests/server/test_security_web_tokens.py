@@ -62,6 +62,21 @@ def tokens(file):
     return WebTokens(file, Terms(ALGORITHMS, ISSUER, AUDIENCE, leeway=5.0))
 
 
+@pytest.mark.parametrize("kind", ["RSA", "EC", "Ed25519"])
+def test_private_keys_are_refused(tmp_path, rsa_key, ec_key, kind):
+    """They would sign and not verify; and a server is no place for them."""
+    made = {
+        "RSA": lambda: jwt.algorithms.RSAAlgorithm.to_jwk(rsa_key, as_dict=True),
+        "EC": lambda: jwt.algorithms.ECAlgorithm.to_jwk(ec_key, as_dict=True),
+        "Ed25519": lambda: jwt.algorithms.OKPAlgorithm.to_jwk(
+            ed25519.Ed25519PrivateKey.generate(), as_dict=True
+        ),
+    }[kind]()
+    (tmp_path / "keys").write_text(json.dumps({"keys": [made]}))
+    with pytest.raises(StartError, match="holds a private key: wanted public keys only"):
+        read_keys(tmp_path / "keys")
+
+
 def test_sound_tokens(tokens, rsa_key, ec_key):
     """Any key of the set may sign, named or not; the subject is the client."""
     assert tokens.client_of(jwt.encode(claims(), rsa_key, "RS256", {"kid": "r"})) == "jwt:alice"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -210,6 +211,25 @@ async def test_cancelled_calls_have_spans(tiny_bundle, collector):
         gate.open()
     (span,) = await asyncio.to_thread(collector.spans, 1)
     assert values(span.attributes)["rpc.grpc.status_code"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tracestate", "the patient John Doe has cancer"),
+        ("tracestate", "a=" + "x" * 600),
+        ("traceparent", f"00-{TRACE}-{SPAN}-01-" + "x" * 600),
+    ],
+)
+def test_headers_of_callers_are_not_logged(traced, capfd, name, value):
+    """The SDK's own words are; those about what a caller sent are not."""
+    stub, server = traced()
+    with structlog.testing.capture_logs() as logs:
+        stub.Annotate(request("fans"), metadata=tuple({**dict(SAMPLED), name: value}.items()))
+        logging.getLogger("opentelemetry.exporter.otlp").warning("no collector")
+        server.close()
+    assert [one["message"] for one in logs if one["event"] == "tracing"] == ["no collector"]
+    assert "patient" not in "".join(capfd.readouterr())
 
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"

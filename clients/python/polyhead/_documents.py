@@ -23,7 +23,8 @@ def to_wire(document: Document, field: str) -> document_pb2.Document:
         return document_pb2.Document(text=document)
     if isinstance(document, Words):
         for index, word in enumerate(document.words):
-            check_text(word, f"{field}.words[{index}]" if field else f"words[{index}]")
+            path = f"words.words[{index}]"
+            check_text(word, f"{field}.{path}" if field else path)
         return document_pb2.Document(words=document_pb2.WordList(words=document.words))
     raise refused(field or "document", f"must be a str or Words, not {type(document).__name__}")
 

@@ -81,16 +81,17 @@ def route_configuration(settings: GatewaySettings, data: str) -> Json:
 
 
 def _routes(settings: GatewaySettings, data: str) -> Iterator[Json]:
-    yield _open(settings, _malformed_timeout())
-    for page in pages():
-        yield _open(settings, _page(page, data))
+    for answer in (_malformed_timeout(), *(_page(page, data) for page in pages())):
+        for route in _readable(settings, answer):
+            yield _open(settings, route)
     yield _open(settings, _call(settings, {"prefix": _HEALTH_SERVICE}, streams=True))
     if settings.inference:
         yield from _inference_routes(settings)
     if settings.cors_origins:
         yield _open(settings, _preflight())
     own = [live_route(settings)]
-    for route in itertools.chain(own, _method_routes(settings), _json_routes(), _refusals()):
+    refusals = (one for refusal in _refusals() for one in _readable(settings, refusal))
+    for route in itertools.chain(own, _method_routes(settings), _json_routes(), refusals):
         yield from _guarded(settings, route)
 
 
@@ -244,6 +245,34 @@ def _guarded(settings: GatewaySettings, route: Json) -> Iterator[Json]:
     yield _without(route, filters.API_KEYS)
 
 
+def _readable(settings: GatewaySettings, answer: Json) -> Iterator[Json]:
+    """An answer of Envoy's own; for pages of other origins that may call, with leave to read it.
+
+    Envoy's filter for CORS leaves such answers out.
+    """
+    if settings.cors_origins:
+        origins = "|".join(map(re.escape, settings.cors_origins))
+        allowed: Json = {"present_match": True}
+        if "*" not in settings.cors_origins:
+            allowed = {"string_match": {"safe_regex": {"regex": origins}}}
+        match = answer["match"]
+        from_page = [*match.get("headers", []), {"name": "origin", **allowed}]
+        leave = [
+            set_header("access-control-allow-origin", "%REQ(origin)%"),
+            set_header("access-control-expose-headers", _listed(_EXPOSED_HEADERS)),
+        ]
+        yield {
+            **answer,
+            "match": {**match, "headers": from_page},
+            "response_headers_to_add": [*answer.get("response_headers_to_add", []), *leave],
+        }
+    yield answer
+
+
+def _listed(names: str) -> str:
+    return ", ".join(names.split())
+
+
 def _without(route: Json, *names: str) -> Json:
     """The route, passing by some filters."""
     off = dict(route.get("typed_per_filter_config", {}))
@@ -261,8 +290,8 @@ def _cors(settings: GatewaySettings) -> Json:
         "extensions.filters.http.cors.v3.CorsPolicy",
         allow_origin_string_match=everybody if "*" in settings.cors_origins else named,
         allow_methods="GET, POST",
-        allow_headers=", ".join(_ALLOWED_HEADERS.split()),
-        expose_headers=", ".join(_EXPOSED_HEADERS.split()),
+        allow_headers=_listed(_ALLOWED_HEADERS),
+        expose_headers=_listed(_EXPOSED_HEADERS),
         max_age="86400",
         forward_not_matching_preflights=False,
     )

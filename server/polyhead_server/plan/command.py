@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from polyhead_server.errors import SettingsError
 from polyhead_server.plan.calibrate import calibrate
 from polyhead_server.plan.measured import read_speed, write_speed
 from polyhead_server.plan.sizing import Demand, size
@@ -105,6 +107,9 @@ def _duration(text: str) -> float:
 
 
 def _plan(parsed: argparse.Namespace) -> int:
+    price = parsed.price_per_core_hour
+    if price is not None and not 0 <= price < math.inf:
+        raise SettingsError([f"--price-per-core-hour: {price:g} is out of range"])
     demand = Demand(
         rps=parsed.rps,
         p99=parsed.p99,
@@ -119,7 +124,7 @@ def _plan(parsed: argparse.Namespace) -> int:
     )
     speed = _speed(parsed, demand)
     plan = size(demand, speed)
-    found = _found(plan, demand, speed, parsed.price_per_core_hour)
+    found = _found(plan, demand, speed, price)
     if parsed.json:
         json.dump(found, sys.stdout, indent=2)
         sys.stdout.write("\n")

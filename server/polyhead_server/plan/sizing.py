@@ -85,7 +85,7 @@ class Demand:
         wrong = [
             f"--{name.replace('_', '-')}: {getattr(self, name):g} is out of range"
             for name, fits in bounds.items()
-            if not fits
+            if not (fits and math.isfinite(getattr(self, name)))
         ]
         if wrong:
             raise SettingsError(wrong)

@@ -45,6 +45,7 @@ class Bundles:
         figures = BundleFigures(metrics.registry)
         self.roster = Roster(loader.serve(first), loader.limits, metrics, figures)
         self.runs = loader.runs
+        self._loader = loader
         self.candidates = Candidates(
             self.roster, loader, most=settings.max_bundles, patience=settings.drain_seconds
         )
@@ -79,7 +80,8 @@ class Bundles:
             self._watch.start()
 
     async def hold(self) -> None:
-        """Begin no change any more."""
+        """Begin no change any more, and give up one that is under way."""
+        self._loader.give_up()
         await self._watch.close()
         await self.rollout.close()
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from polyhead_server.errors import PolyheadError, SettingsError
+from polyhead_server.security.tokens import first_token
 from polyhead_server.security.watched import read_bytes
 
 if TYPE_CHECKING:
@@ -124,21 +125,17 @@ def _shares(flag: str, given: Sequence[str]) -> list[pb.Share]:
 def _channel(parsed: argparse.Namespace) -> grpc.Channel:
     import grpc  # noqa: PLC0415
 
+    options = [("grpc.enable_http_proxy", 0)]  # it is a server of one's own
     if parsed.ca is None:
-        return grpc.insecure_channel(parsed.admin)
+        return grpc.insecure_channel(parsed.admin, options)
     credentials = grpc.ssl_channel_credentials(read_bytes(parsed.ca))
-    return grpc.secure_channel(parsed.admin, credentials)
+    return grpc.secure_channel(parsed.admin, credentials, options)
 
 
 def _metadata(parsed: argparse.Namespace) -> tuple[tuple[str, str], ...]:
     if parsed.token_file is None:
         return ()
-    text = read_bytes(parsed.token_file).decode("utf-8", "replace")
-    lines = [line.split("#")[0].split() for line in text.splitlines()]
-    tokens = [words[-1] for words in lines if words]
-    if not tokens:
-        raise SettingsError([f"--token-file: {parsed.token_file} holds no token"])
-    return (("authorization", f"Bearer {tokens[0]}"),)
+    return (("authorization", f"Bearer {first_token(parsed.token_file)}"),)
 
 
 def _show(listed: pb.ListBundlesResponse) -> None:

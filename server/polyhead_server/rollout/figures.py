@@ -19,7 +19,7 @@ from polyhead_server.metrics import SECONDS
 from polyhead_server.quick_metrics import Counts, Spreads
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from prometheus_client import CollectorRegistry
 
@@ -46,15 +46,17 @@ class VersionFigures:
     errors: Counts
     version: str
 
-    def answered(self, documents: int, seconds: float) -> None:
-        """A call was answered."""
-        self.documents.inc(documents)
+    def answered(self, outcomes: Sequence[object], seconds: float) -> None:
+        """A call was answered; what it says of some documents may be that they failed."""
+        failed = [outcome for outcome in outcomes if isinstance(outcome, RequestError)]
+        self.documents.inc(len(outcomes) - len(failed))
         self.seconds.observe(seconds)
+        self.failed(*failed)
 
-    def failed(self, error: BaseException) -> None:
-        """A call was not answered, for a reason that is the server's."""
+    def failed(self, *errors: BaseException) -> None:
+        """A call, or a document of one, was not answered, for a reason that is the server's."""
         for kind, name in _OUR_FAULTS.items():
-            if isinstance(error, kind):
+            if any(isinstance(error, kind) for error in errors):
                 self.errors.labels(self.version, name).inc()
 
 
@@ -81,7 +83,7 @@ class BundleFigures:
         )
         self._errors = counter(
             "polyhead_bundle_errors_total",
-            "Calls that a bundle did not answer and that were not at fault themselves.",
+            "Calls that a bundle did not answer in whole and that were not at fault themselves.",
             (*_BY_VERSION, "error"),
         )
         self._share = Gauge(

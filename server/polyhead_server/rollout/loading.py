@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
@@ -66,6 +67,7 @@ class Loader:
         self._options = engine_options(settings, self._threads)
         self._cores = Cores(self._options.streams)
         self._quiet = Metrics(CollectorRegistry())
+        self._given_up = threading.Event()
         self.runs: Runs[Job, WindowOutput] = Runs()
         self.limits = Limits(
             max_documents=settings.max_documents,
@@ -84,7 +86,7 @@ class Loader:
                 completely, however long that takes.
 
         Raises:
-            BundleError: it cannot be served.
+            BundleError: it cannot be served, or loading was given up.
             StartError: the engine cannot run here.
         """
         start = time.monotonic()
@@ -101,7 +103,7 @@ class Loader:
         engine = model.engine = SharedEngine(model.engine, self._cores)
         engine.yields = LOADING_YIELDS if aside else 0
         settings = replace(self._settings, warm_seconds=_EVERY_LENGTH) if aside else self._settings
-        error = prepare_engine(model, settings)
+        error = prepare_engine(model, settings, self._ensure_wanted)
         _log.info("warm", seconds=round(time.monotonic() - start, 3), error=error)
         try:
             if aside:
@@ -110,6 +112,10 @@ class Loader:
         except BaseException:
             model.close()
             raise
+
+    def give_up(self) -> None:
+        """Load no more; what is under way ends at its next step, so that the process can."""
+        self._given_up.set()
 
     def serve(self, loaded: Loaded) -> Served:
         """Make a bundle answer calls; its batcher is to be started. On the event loop."""
@@ -123,6 +129,10 @@ class Loader:
             Annotator(model, batcher, limits=limits, metrics=self._metrics, recall=self._recall),
             Annotator(model, batcher, limits=limits, metrics=self._quiet),
         )
+
+    def _ensure_wanted(self) -> None:
+        if self._given_up.is_set():
+            raise BundleError("loading was given up")
 
     def _batcher(self, loaded: Loaded) -> Batcher[Job, WindowOutput]:
         settings = self._settings

@@ -12,7 +12,7 @@ from polyhead_server.errors import RequestError
 from polyhead_server.rollout.figures import FAILED, RELOADED, UNCHANGED
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from polyhead_server.rollout.candidates import Staged
@@ -70,7 +70,7 @@ class Rollout:
         Raises:
             RolloutError: the bundle is not fit; nothing has changed.
         """
-        return await self.alone(self._reload(path or self._default, beside=beside))
+        return await self.alone(lambda: self._reload(path or self._default, beside=beside))
 
     async def try_reload(self, path: str = "") -> None:
         """Load a bundle, that of the start for none; what goes wrong stands in log and metrics."""
@@ -100,7 +100,7 @@ class Rollout:
         Raises:
             InvalidRequestError: they cannot be sent there.
         """
-        return await self.alone(self._set_traffic(traffic))
+        return await self.alone(lambda: self._set_traffic(traffic))
 
     async def unload(self, version: str) -> None:
         """Free a bundle once it has answered its calls.
@@ -109,14 +109,14 @@ class Rollout:
             NotFoundError: it is not loaded.
             RolloutError: it is the primary.
         """
-        await self.alone(self._crew.unload(version))
+        await self.alone(lambda: self._crew.unload(version))
 
-    async def alone(self, change: Coroutine[object, object, T]) -> T:
+    async def alone(self, change: Callable[[], Awaitable[T]]) -> T:
         """Do something while nothing else changes."""
 
         async def locked() -> T:
             async with self._lock:
-                return await change
+                return await change()
 
         task = asyncio.create_task(locked())
         self._keep(task)

@@ -250,7 +250,7 @@ class Roster:
             except Exception as error:
                 served.figures.failed(error)
                 raise
-            served.figures.answered(len(sources), time.perf_counter() - start)
+            served.figures.answered(annotated.outcomes, time.perf_counter() - start)
         if self.traffic.shadows and key is not None and served is self.primary:
             for shadow in self.traffic.shadows_of(key):
                 self._shadowing.copy(self._served[shadow], sources, annotated)

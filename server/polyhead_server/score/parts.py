@@ -43,7 +43,7 @@ def part_writer(
                 _: Chunk, rows: Sequence[Row], results: Sequence[dict[str, Any]]
             ) -> None:
                 for row, result in zip(rows, results, strict=True):
-                    stream.write(json_line({**row.rest, column: result}))
+                    stream.write(with_field(row.raw, column, result))
 
             yield write_lines
 
@@ -53,6 +53,12 @@ def error_line(path: str, row: BadRow) -> bytes:
     more = {} if row.rows == 1 else {"rows": row.rows}
     raw = {} if row.raw is None else {"line": row.raw}
     return json_line({"file": path, "row": row.number, **more, "reason": row.reason, **raw})
+
+
+def with_field(line: str, name: str, value: Any) -> bytes:
+    """A line that holds an object, with a field more; what is there stays as it was written."""
+    inner = line.rstrip().removesuffix("}")
+    return f"{inner}, ".encode() + json_line({name: value})[1:]
 
 
 def json_line(value: dict[str, Any]) -> bytes:
@@ -88,7 +94,7 @@ def _parquet_writer(
     with pq.ParquetWriter(place, schema) as writer:
 
         def write_table(chunk: Chunk, rows: Sequence[Row], results: Sequence[Any]) -> None:
-            own = chunk.table.take(pa.array([row.rest for row in rows], pa.int64()))
+            own = chunk.table.take(pa.array([row.index for row in rows], pa.int64()))
             found = pa.array(results, kind)
             writer.write_batch(pa.record_batch([*own.columns, found], schema=schema))
 

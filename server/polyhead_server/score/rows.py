@@ -35,10 +35,10 @@ class Row:
     number: int
     """In its file, from 1."""
     source: Source
-    rest: Any
-    """What is kept of it: the fields of a line, or the row's index in the chunk's table."""
-    raw: str | None = None
-    """The line as it is."""
+    raw: str = ""
+    """The line as it is; empty for Parquet."""
+    index: int = 0
+    """For Parquet: its place in the chunk's table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _take(chunk: Chunk, number: int, line: bytes, fields: Fields) -> None:
     raw = line.rstrip(b"\r\n").decode("utf-8", "backslashreplace")
     try:
         values = _json_values(line, fields)
-        chunk.rows.append(Row(number, _source(values[fields.read], fields), values, raw))
+        chunk.rows.append(Row(number, _source(values[fields.read], fields), raw))
     except RowError as error:
         chunk.bad.append(BadRow(number, str(error), raw))
 
@@ -127,7 +127,7 @@ def _json_values(line: bytes, fields: Fields) -> dict[str, Any]:
     if len(line) > _LONGEST_LINE:
         raise RowError(f"the line has more than {_LONGEST_LINE >> 20} MiB")
     try:
-        values = json.loads(line.decode())
+        values = json.loads(line.decode(), parse_constant=_refuse)
     except UnicodeDecodeError:
         raise RowError("not UTF-8") from None
     except (ValueError, RecursionError):
@@ -139,6 +139,11 @@ def _json_values(line: bytes, fields: Fields) -> dict[str, Any]:
     if fields.read not in values:
         raise RowError(f"has no field {fields.read!r}")
     return values
+
+
+def _refuse(constant: str) -> None:
+    """Python reads NaN and Infinity as numbers, which JSON does not have."""
+    raise ValueError(constant)
 
 
 def _parquet_chunks(fragment: Fragment, fields: Fields) -> Iterator[Chunk]:
@@ -189,7 +194,7 @@ def _table_chunk(table: Any, number: int, fields: Fields) -> Chunk:
     chunk = Chunk(table=table)
     for index, value in enumerate(table.column(fields.read)):
         try:
-            chunk.rows.append(Row(number + index, _source(_python(value), fields), index))
+            chunk.rows.append(Row(number + index, _source(_python(value), fields), index=index))
         except RowError as error:
             chunk.bad.append(BadRow(number + index, str(error)))
     return chunk

@@ -56,15 +56,30 @@ def read_tokens(file: Path) -> tuple[Known, ...]:
     Raises:
         StartError: it cannot be read, holds no token, or a line is wrong; no token is shown.
     """
+    return tuple(_known(words, f"{file}, line {number}") for number, words in _written(file))
+
+
+def first_token(file: Path) -> str:
+    """The token to send of a file that a server reads its tokens from: the first.
+
+    Raises:
+        StartError: it cannot be read, or holds no token.
+    """
+    _, words = _written(file)[0]
+    return words[-1]
+
+
+def _written(file: Path) -> list[tuple[int, list[str]]]:
+    """The words of each line with a token, and the line's number."""
     lines = read_bytes(file).decode("utf-8", "replace").splitlines()
-    known = tuple(
-        _known(line.split(), f"{file}, line {number}")
+    found = [
+        (number, line.split())
         for number, line in enumerate(lines, 1)
-        if line.strip() and not line.startswith("#")
-    )
-    if not known:
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    if not found:
         raise StartError(f"{file} holds no token")
-    return known
+    return found
 
 
 def _known(parts: list[str], place: str) -> Known:

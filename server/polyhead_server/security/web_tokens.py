@@ -146,7 +146,9 @@ def read_keys(file: Path) -> tuple[_Key, ...]:
     """
     content = read_bytes(file)
     try:
-        keys = _from_set(content) if content.lstrip().startswith(b"{") else (_from_pem(content),)
+        keys = (
+            _from_set(content, file) if content.lstrip().startswith(b"{") else (_from_pem(content),)
+        )
     except (*_NOT_A_TOKEN, KeyError, AttributeError):
         raise StartError(f"{file} is neither a JSON Web Key Set nor a public key as PEM") from None
     if not keys or len(keys) > _MOST_KEYS or any(key.kind not in _KINDS for key in keys):
@@ -154,11 +156,13 @@ def read_keys(file: Path) -> tuple[_Key, ...]:
     return keys
 
 
-def _from_set(content: bytes) -> tuple[_Key, ...]:
+def _from_set(content: bytes, file: Path) -> tuple[_Key, ...]:
     found = []
     for item in json.loads(content)["keys"]:
         if item.get("use", "sig") != "sig":
             continue
+        if "d" in item:
+            raise StartError(f"{file} holds a private key: wanted public keys only")
         kind = str(item["kty"])
         key = jwt.PyJWK.from_dict(item).key if kind in _KINDS else None
         found.append(_Key(item.get("kid"), kind, key))

@@ -38,6 +38,11 @@ class WorkerCrew:
         """Folder of the primary that a further worker is to start with; None where not known."""
         return None if self._wanted is None else self._wanted.bundles[0].path
 
+    @property
+    def tasks(self) -> Sequence[str] | None:
+        """Heads of the primary; None where not known."""
+        return None if self._wanted is None else self._wanted.bundles[0].tasks
+
     async def stage(self, path: str, *, beside: bool) -> Staged:
         """Load a bundle in every worker.
 

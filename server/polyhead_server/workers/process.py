@@ -17,7 +17,7 @@ from polyhead_server import options
 from polyhead_server.errors import PolyheadError, SettingsError
 from polyhead_server.logs import configure_logs
 from polyhead_server.loops import loop_factory
-from polyhead_server.signals import reload_on_signal, stop_on_signals
+from polyhead_server.signals import reload_on_signal, stop_on_signals, survive_reload_signals
 from polyhead_server.workers.lifeline import Lifeline
 from polyhead_server.workers.orders import obey
 from polyhead_server.workers.snapshot import take
@@ -37,6 +37,7 @@ def main() -> int:
     Returns:
         0 where all went well, 1 where a drain did not finish in time, 2 where it could not start.
     """
+    survive_reload_signals()
     lifeline = Lifeline(int(sys.argv[1]))
     orders = lifeline.orders()
     try:

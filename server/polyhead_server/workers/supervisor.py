@@ -104,6 +104,7 @@ class Supervisor:
         self._threads = shared(usable_cpus(), settings.workers)
         self._stop = stop
         self._announce: Callable[[Ready], object] | None = announce
+        self._asked = False
         self._workers: dict[int, Worker] = {}
         self._loop = asyncio.get_running_loop()
         self._totals = Totals(self._read_metrics)
@@ -137,8 +138,10 @@ class Supervisor:
                 await asyncio.to_thread(self._metrics_port.close)
 
     def reload(self) -> None:
-        """Begin to load the bundle anew in all workers; before they are ready they do so anyway."""
-        if self._announce is None and not self._stop.is_set():
+        """Begin to load the bundle anew in all workers, once all are ready."""
+        if self._announce is not None:
+            self._asked = True  # some may have read the bundle already
+        elif not self._stop.is_set():
             self._rollout.ask()
 
     def leave(self, number: int) -> None:
@@ -196,6 +199,8 @@ class Supervisor:
         admin = self._admin_port.address if self._admin_port is not None else None
         self._announce(replace(ready[0], metrics=url, admin=admin))
         self._announce = None
+        if self._asked:
+            self.reload()
         if self._settings.watch_bundle:
             self._watch.start()
 
@@ -207,10 +212,14 @@ class Supervisor:
     async def _welcome(self, worker: Worker) -> None:
         """Have a worker serve what the others do."""
         try:
-            if not await self._rollout.alone(self._crew.welcome(worker)):
+            if not await self._rollout.alone(lambda: self._crew.welcome(worker)):
                 self._rollout.ask(str(self._bundle()))
         except RequestError as error:
             _log.error("worker_differs", worker=worker.index, reason=str(error))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._stop.is_set() or (task is not None and task.cancelling()):
+                raise  # else the rollout was given up
 
     async def _hold(self) -> None:
         await self._watch.close()
@@ -238,6 +247,7 @@ class Supervisor:
     async def _drain(self, keepers: list[asyncio.Task[bool]]) -> bool:
         notify.tell(notify.STOPPING)
         await self._watch.close()
+        await self._rollout.close()
         limit = self._settings.drain_seconds + 2 * LAST_SECONDS
         for worker in self._workers.values():
             worker.drain()
@@ -273,7 +283,7 @@ class Supervisor:
         ready = [worker.ready for worker in (*self._workers.values(),) if worker.ready is not None]
         if not head:
             return bool(ready) and not self._stop.is_set()
-        known = any(head in one.tasks for one in ready)
+        known = any(head in (self._crew.tasks or one.tasks) for one in ready)
         return not self._stop.is_set() if known else None
 
     def _read_metrics(self) -> list[Metric]:

@@ -45,6 +45,7 @@ class Entry:
         bytes: What it took up there.
         fields: Everything that its row holds, the document included. Empty for Parquet, whose
             other columns are read when the output is written.
+        line: The row as it is written, where that is an object in JSON; empty elsewhere.
     """
 
     place: str
@@ -52,6 +53,7 @@ class Entry:
     document: Document
     bytes: int
     fields: dict[str, Any] = field(default_factory=dict)
+    line: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Unreadable:
     reason: str
     bytes: int = 0
     fields: dict[str, Any] = field(default_factory=dict)
+    line: str = ""
 
 
 Item: TypeAlias = Entry | Unreadable
@@ -193,18 +196,26 @@ def _jsonl(path: str, file: Iterable[bytes], column: str | None) -> Iterator[Ite
             yield Unreadable(place, str(line), size)
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             yield Unreadable(place, f"not JSON: {error}", size)
             continue
-        fields = value if isinstance(value, dict) else {_tables.USUAL: value}
+        whole = isinstance(value, dict)
+        fields = value if whole else {_tables.USUAL: value}
+        written = line if whole else ""
         try:
             document = _parse(value, column)
         except _RowError as error:
-            yield Unreadable(place, str(error), size, fields)
+            yield Unreadable(place, str(error), size, fields, written)
             continue
         given = fields.get("id")
-        yield Entry(place, place if given is None else str(given), document, size, fields)
+        name = place if given is None else str(given)
+        yield Entry(place, name, document, size, fields, written)
+
+
+def _refuse(constant: str) -> None:
+    """Python reads NaN and Infinity as numbers, which JSON does not have."""
+    raise ValueError(f"{constant} is no value")
 
 
 def _csv(path: str, file: Iterable[bytes], delimiter: str, wanted: str | None) -> Iterator[Item]:

@@ -132,23 +132,26 @@ class Output:
     def _write_jsonl(self, path: Path, records: Iterator[dict[str, Any]]) -> None:
         names = _json_names(self._prefix)
         with path.open("wb") as file:
-            for fields, record in zip(self._fields(), records, strict=True):
+            for (fields, line), record in zip(self._rows(), records, strict=True):
                 if not names.isdisjoint(fields):
                     self.check(fields)
                 added = record.get("annotation") or {"error": record["error"]}
-                row = fields | {self._prefix + name: value for name, value in added.items()}
-                file.write(_json_line(row))
+                named = {self._prefix + name: value for name, value in added.items()}
+                file.write(_with_fields(line, named) if line else _json_line(fields | named))
 
     def _fields(self) -> Iterator[dict[str, Any]]:
-        """Read the inputs again."""
+        return (fields for fields, _ in self._rows())
+
+    def _rows(self) -> Iterator[tuple[dict[str, Any], str]]:
+        """Read the inputs again: fields, and the line in JSON that they come from, if they do."""
         if self._form == PARQUET:
             from polyhead._cli import _parquet as parquet  # noqa: PLC0415 - optional
 
             for row in parquet.rows(self._inputs):
-                yield _columns.plain(row)
+                yield _columns.plain(row), ""
             return
         for item in self._entries:
-            yield item.fields
+            yield item.fields, item.line
 
 
 class ErrorFile:
@@ -205,6 +208,13 @@ def _reason(error: PolyheadError) -> str:
 def _json_names(prefix: str) -> set[str]:
     names = ("results", "windows", "tokens", _columns.BUNDLE, "offset_unit", _columns.ERROR)
     return {prefix + name for name in names}
+
+
+def _with_fields(line: str, added: Mapping[str, Any]) -> bytes:
+    """Give a line that holds an object with more fields; what is there stays as it was written."""
+    inner = line.rstrip().removesuffix("}").rstrip()
+    between = "" if inner.endswith("{") else ", "
+    return f"{inner}{between}".encode() + _json_line(added)[1:]
 
 
 def _json_line(row: Mapping[str, Any]) -> bytes:

@@ -128,14 +128,14 @@ class Answerer:
     def _read(self, document: document_pb2.Document, field: str) -> tuple[str, list[Word]]:
         source = document.WhichOneof("source")
         if source is None:
-            raise invalid(field, "must have text or words")
+            raise invalid(f"{field}.source", "text or words must be given")
         if source == "text":
             text = document.text
             words = split_words(text)
             field = f"{field}.text"
         else:
-            text, words = _join(document.words.words, f"{field}.words")
-            field = f"{field}.words"
+            field = f"{field}.words.words"
+            text, words = _join(document.words.words, field)
         if len(text) > self.limits.max_text_chars:
             raise invalid(field, f"must be at most {self.limits.max_text_chars} code points")
         if not words:
