@@ -1,19 +1,24 @@
 """A checkpoint holds all that a run needs, without pickle, and is always whole."""
 
+import os
+
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from polyhead_training import checkpoint
 from polyhead_training.checkpoint import (
     BEST,
     CHECKPOINT,
     Progress,
+    best_weights,
     checkpoint_fingerprint,
     load_checkpoint,
     save_checkpoint,
     save_weights,
+    sole_use,
 )
 from polyhead_training.errors import TrainingError
 
@@ -97,3 +102,39 @@ def test_shared_and_strided_weights_are_saved(tmp_path):
     save_weights(tmp_path / BEST, {"a": weights, "b": weights.T})
     with safe_open(tmp_path / BEST, framework="pt") as file:
         assert torch.equal(file.get_tensor("b"), weights.T)
+
+
+def test_a_run_directory_is_one_process_s(tmp_path):
+    """While one trains there, another is refused; after that it is free."""
+    with (
+        sole_use(tmp_path / "run"),
+        pytest.raises(TrainingError, match=r"another process trains in .*run"),
+        sole_use(tmp_path / "run"),
+    ):
+        pass
+    with sole_use(tmp_path / "run"):
+        pass
+
+
+def test_a_full_disk_is_told(tmp_path, monkeypatch):
+    """What was there stays, and nothing half written."""
+
+    def half(_, file, **__):
+        file.write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    save_weights(tmp_path / BEST, {"a": torch.zeros(1)})
+    monkeypatch.setattr(checkpoint, "save_file", half)
+    with pytest.raises(TrainingError, match=r"best\.safetensors cannot be written: .*No space"):
+        save_weights(tmp_path / BEST, {"a": torch.ones(1)})
+    assert best_weights(tmp_path)["a"] == 0
+    assert [file.name for file in tmp_path.iterdir()] == [BEST]
+
+
+def test_damaged_weights_are_told(tmp_path):
+    """As those that are missing."""
+    save_weights(tmp_path / BEST, {"a": torch.zeros(9)})
+    os.truncate(tmp_path / BEST, 60)
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(TrainingError, match=r"best\.safetensors is damaged or not there"):
+            best_weights(folder)

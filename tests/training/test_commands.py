@@ -283,3 +283,64 @@ def test_evaluate_of_a_bundle_that_does_not_know_its_config(capsys, toy, bundle)
     arguments = ["evaluate", bundle, "--data", toy.data]
     assert "give --config" in told(capsys, arguments, code=2)
     assert "entity_f1" in told(capsys, [*arguments, "--config", toy.config])
+
+
+def test_damaged_weights_are_told(capsys, toy, bundle):
+    """By every command that reads them; beside a bundle they are passed over."""
+    run = shutil.copytree(toy.run, bundle.with_name("copy.run"))
+    os.truncate(run / BEST, (run / BEST).stat().st_size - 100)
+    evaluate = ["evaluate", bundle, "--data", toy.data, "--json"]
+    assert json.loads(told(capsys, evaluate))["torch_measured_now"] is False
+    assert "holds no weights" in told(capsys, [*evaluate, "--run", run], code=2)
+    again = toy.fit(bundle)
+    assert f"{run / BEST} is damaged" in told(capsys, again, code=2)
+    taught = toy.fit(bundle.with_name("taught"), "--teacher", run)
+    assert "holds no weights" in told(capsys, taught, code=2)
+
+
+def test_other_dev_data_are_another_run(capsys, toy, tmp_path):
+    """They choose the weights."""
+    run = shutil.copytree(toy.run, tmp_path / "bundle.run")
+    data = shutil.copytree(toy.data, tmp_path / "data")
+    with (data / "mood/dev.jsonl").open("a") as file:
+        file.write('{"text": "The film was good.", "label": "good"}\n')
+    fit = [
+        "fit",
+        toy.config,
+        "--data",
+        data,
+        "--encoder",
+        toy.encoder,
+        "--out",
+        tmp_path / "bundle",
+    ]
+    assert f"{run} holds a run of another configuration, data" in told(capsys, fit, code=2)
+
+
+def test_a_place_may_be_named_by_a_dot(capsys, toy, bundle, monkeypatch):
+    """Where one stands in it."""
+    monkeypatch.chdir(bundle)
+    assert "entity_f1" in told(capsys, ["evaluate", ".", "--data", toy.data])
+    page = ["report", "heads/..", "--data", toy.data, "--out", "../page.html"]
+    assert "page.html" in told(capsys, page)
+    with pytest.raises(SystemExit):
+        main(["evaluate", "/", "--data", str(toy.data)])
+    assert "/ has no name" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told(capsys, toy, bundle, monkeypatch, tmp_path):
+    """In one line, and nothing half made stays."""
+    page = ["report", bundle, "--data", toy.data, "--out", "/dev/full"]
+    assert told(capsys, page, code=2) == "No space left on device\n"
+
+    def copytree(source, place):
+        place.mkdir()
+        raise shutil.Error([(str(source), str(place), "[Errno 28] No space left on device")])
+
+    monkeypatch.setattr(shutil, "copytree", copytree)
+    remove = ["remove-head", bundle, "--name", "mood", "--out", tmp_path / "fewer"]
+    errors = told(capsys, remove, code=2)
+    assert errors.endswith(
+        "cannot be copied to " + f"{tmp_path}/fewer.new: [Errno 28] No space left on device\n"
+    )
+    assert not list(tmp_path.glob("fewer*"))

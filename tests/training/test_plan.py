@@ -53,6 +53,11 @@ def test_a_broken_pass_takes_part_of_the_examples():
     assert Counter(seen(plan).values()) == {2: 20, 3: 20}
 
 
+def test_no_source_is_passed_over():
+    """However small a part of it is asked for."""
+    assert seen(make_plan([course([5] * 40, 0.001)], 64, 0)).total() == 1
+
+
 def test_sources_are_mixed():
     """Neither of two sources waits for the end of the other."""
     plan = make_plan([course([8] * 200), course([8] * 200, name="b")], 64, 0)

@@ -272,7 +272,12 @@ def _staged(bundle: Path, out: Path) -> Path:
     """A copy of a bundle beside the place of the new one."""
     staged = place_beside(out)
     staged.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(bundle, staged)
+    try:
+        shutil.copytree(bundle, staged)
+    except OSError as error:
+        shutil.rmtree(staged, ignore_errors=True)
+        reason = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror
+        raise TrainingError(f"{bundle} cannot be copied to {staged}: {reason}") from error
     return staged
 
 

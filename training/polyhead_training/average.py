@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from polyhead_training.adapters import empty_adapters, merged_weights
 from polyhead_training.checkpoint import BEST, save_weights
+from polyhead_training.config import load_config
 from polyhead_training.errors import TrainingError
 from polyhead_training.warm_start import CONFIG_COPY
 from polyhead_training.workshop import ENCODER_FOLDER
@@ -38,17 +39,22 @@ def average_runs(runs: Sequence[Path], place: Path) -> None:
         place: run directory to be made.
 
     Raises:
-        TrainingError: a directory holds no weights of a run, or the networks differ in shape, or
-            the place is taken.
+        TrainingError: a directory holds no weights of a run, or the networks differ in shape or
+            in what their outputs mean, or the place is taken.
     """
     if place.exists():
         raise TrainingError(f"{place} exists: remove it first")
+    for run in runs[1:]:
+        _ensure_alike(runs[0], run)
     states = [_weights(run) for run in runs]
     mean = mean_weights([merged_weights(state) for state in states]) | empty_adapters(states[0])
-    place.mkdir(parents=True)
-    shutil.copytree(runs[0] / ENCODER_FOLDER, place / ENCODER_FOLDER)
-    shutil.copyfile(runs[0] / CONFIG_COPY, place / CONFIG_COPY)
-    save_weights(place / BEST, mean)
+    fresh = place.with_name(place.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)  # of one that was killed
+    fresh.mkdir(parents=True)
+    shutil.copytree(runs[0] / ENCODER_FOLDER, fresh / ENCODER_FOLDER)
+    shutil.copyfile(runs[0] / CONFIG_COPY, fresh / CONFIG_COPY)
+    save_weights(fresh / BEST, mean)
+    fresh.rename(place)
 
 
 def mean_weights(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -69,10 +75,40 @@ def mean_weights(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     }
 
 
+def _ensure_alike(first: Path, other: Path) -> None:
+    """Raise TrainingError where numbers at the same place of two runs mean different things."""
+    ours, theirs = (_meaning(run) for run in (first, other))
+    for what in sorted(ours.keys() | theirs.keys()):
+        if ours.get(what) != theirs.get(what):
+            raise TrainingError(f"{other} differs from {first} in its {what}: they have no mean")
+
+
+def _meaning(run: Path) -> dict[str, object]:
+    """What gives weights their meaning, by its name."""
+    _ensure_run(run)
+    config = load_config(run / CONFIG_COPY)
+    encoder = config.encoder
+    tokenizer = run / ENCODER_FOLDER / "tokenizer.json"
+    heads = {
+        f'head "{head.name}"': (head.kind, head.labels, head.pooling, head.hidden)
+        for head in config.heads
+    }
+    return heads | {
+        "layers": encoder.layers,
+        "mix of layers": encoder.mix,
+        "word shapes": encoder.shape_embedding,
+        "tokenizer": tokenizer.read_bytes() if tokenizer.is_file() else b"",
+    }
+
+
+def _ensure_run(run: Path) -> None:
+    if not (run / ENCODER_FOLDER).is_dir() or not (run / CONFIG_COPY).is_file():
+        raise TrainingError(f"{run} is not a run directory")
+
+
 def _weights(run: Path) -> dict[str, Tensor]:
+    _ensure_run(run)
     try:
-        if not (run / ENCODER_FOLDER).is_dir() or not (run / CONFIG_COPY).is_file():
-            raise TrainingError(f"{run} is not a run directory")
         return load_file(run / BEST)
     except (OSError, SafetensorError) as error:
         raise TrainingError(f"{run} holds no weights of a run") from error

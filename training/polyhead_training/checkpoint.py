@@ -6,6 +6,8 @@ takes its place in one rename, so that a kill at any moment leaves a whole one.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from torch import Tensor
 from polyhead_training.errors import TrainingError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 Tensors = dict[str, Tensor]
@@ -26,6 +29,7 @@ Tensors = dict[str, Tensor]
 CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
 HISTORY = "history.jsonl"
+LOCK = "lock"
 
 
 @dataclass(slots=True)
@@ -124,6 +128,35 @@ def claim(folder: Path, fingerprint: str, of: str) -> bool:
     return found is not None
 
 
+@contextlib.contextmanager
+def sole_use(folder: Path) -> Iterator[None]:
+    """Keep a run directory to this process for a while; it is made if need be.
+
+    Raises:
+        TrainingError: another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError(f"another process trains in {folder}") from None
+        yield
+
+
+def best_weights(folder: Path) -> Tensors:
+    """The best weights of a run.
+
+    Raises:
+        TrainingError: there are none, or they cannot be read.
+    """
+    file = folder / BEST
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"{file} is damaged or not there") from error
+
+
 def save_weights(file: Path, weights: Tensors) -> None:
     """Write weights, in one rename."""
     _replace(file, weights, {})
@@ -140,7 +173,11 @@ def _part(tensors: Tensors, prefix: str) -> Tensors:
 def _replace(file: Path, tensors: Tensors, metadata: dict[str, str]) -> None:
     fresh = file.with_name(file.name + ".new")
     own = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    save_file(own, fresh, metadata=metadata)
+    try:
+        save_file(own, fresh, metadata=metadata)
+    except SafetensorError as error:  # no room, most of the time
+        fresh.unlink(missing_ok=True)
+        raise TrainingError(f"{file} cannot be written: {error}") from error
     with fresh.open("rb") as stream:
         os.fsync(stream.fileno())
     fresh.replace(file)

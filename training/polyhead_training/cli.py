@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polyhead_training.cli_add_head import add_add_head, add_remove_head
-from polyhead_training.cli_arguments import add_bundle, add_config, add_data, add_run
+from polyhead_training.cli_arguments import add_bundle, add_config, add_data, add_run, place
 from polyhead_training.cli_check import add_check
 from polyhead_training.cli_compare import add_compare
 from polyhead_training.cli_export_transformers import add_export_transformers
@@ -42,9 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"{error}\n")
         return USAGE_ERROR
     except OSError as error:
-        if error.filename is None:
-            raise
-        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
+        place = "" if error.filename is None else f"{error.filename}: "
+        sys.stderr.write(f"{place}{error.strerror or error}\n")
         return USAGE_ERROR
     except KeyboardInterrupt as stop:
         if os.environ.get("RANK", "0") == "0":  # torchrun stops every process
@@ -59,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="polyhead-train",
         description="Fine-tune one text encoder on many tasks and export it for polyhead-server.",
     )
+    parser.set_defaults(after_stop="")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_fit(commands)
     _add_average(commands)
@@ -95,13 +95,13 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument(
         "--start",
-        type=Path,
+        type=place,
         metavar="RUN",
         help="start from the best weights of an earlier run (its run directory): a further stage",
     )
     parser.add_argument(
         "--teacher",
-        type=Path,
+        type=place,
         action="append",
         default=[],
         dest="teachers",
@@ -128,7 +128,7 @@ def _add_average(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "runs",
-        type=Path,
+        type=place,
         nargs="+",
         metavar="RUN",
         help="run directories; the first one's configuration is the bundle's",
@@ -141,7 +141,7 @@ def _add_average(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
-        type=Path,
+        type=place,
         required=True,
         help="directory of the new bundle; a bundle there is replaced",
     )
@@ -164,13 +164,13 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     parser.add_argument(
         "--run",
-        type=Path,
+        type=place,
         dest="folder",
         metavar="DIR",
         help="run directory with the torch weights (default: BUNDLE with .run added, if there)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=_evaluate, after_stop="")
+    parser.set_defaults(run=_evaluate)
 
 
 # torch takes seconds to import: a command is loaded when it is run, so that --help is quick.

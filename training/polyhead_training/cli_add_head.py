@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polyhead_training.cli_arguments import add_bundle
+from polyhead_training.cli_arguments import add_bundle, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def add_add_head(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--kind", required=True, choices=_KINDS)
     _add_data(parser)
     parser.add_argument(
-        "--out", type=Path, metavar="BUNDLE", help="new bundle (default: change BUNDLE itself)"
+        "--out", type=place, metavar="BUNDLE", help="new bundle (default: change BUNDLE itself)"
     )
     parser.add_argument(
         "--replace", action="store_true", help="replace the head of that name, if there is one"
@@ -58,9 +58,9 @@ def add_remove_head(commands: argparse._SubParsersAction[argparse.ArgumentParser
     add_bundle(parser)
     parser.add_argument("--name", required=True, help="name of the task")
     parser.add_argument(
-        "--out", type=Path, metavar="BUNDLE", help="new bundle (default: change BUNDLE itself)"
+        "--out", type=place, metavar="BUNDLE", help="new bundle (default: change BUNDLE itself)"
     )
-    parser.set_defaults(run=_remove_head, after_stop="")
+    parser.set_defaults(run=_remove_head)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

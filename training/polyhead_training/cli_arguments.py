@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import argparse
+
+def place(text: str) -> Path:
+    """A folder by a path that ends in its name, beside which others can be named: not . or `..`.
+
+    Raises:
+        ArgumentTypeError: it has no name.
+    """
+    path = Path(text)
+    if path.name in {"", ".."}:
+        path = path.resolve()
+    if not path.name:
+        raise argparse.ArgumentTypeError(f"{text} has no name")
+    return path
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +40,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     """Where a run is kept, and whether to begin anew there, as ``folder`` and ``fresh``."""
     parser.add_argument(
         "--run",
-        type=Path,
+        type=place,
         dest="folder",
         metavar="DIR",
         help="where checkpoints and history go (default: OUT with .run added)",
@@ -41,4 +52,4 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
     """A bundle, as ``bundle``."""
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="directory of the bundle")
+    parser.add_argument("bundle", type=place, metavar="BUNDLE", help="directory of the bundle")

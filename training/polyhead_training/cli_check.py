@@ -29,7 +29,7 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         action="store_true",
         help="print the texts that training and measured data share, not only their places",
     )
-    parser.set_defaults(run=_check, after_stop="")
+    parser.set_defaults(run=_check)
 
 
 def _check(options: argparse.Namespace) -> None:

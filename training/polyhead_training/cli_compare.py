@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from polyhead_training.cli_arguments import add_data
+from polyhead_training.cli_arguments import add_data, place
 
 _SAMPLES = 2000
 _MOST_SAMPLES = 1_000_000
@@ -23,8 +23,8 @@ def add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
             "only one of them has are left out and named."
         ),
     )
-    parser.add_argument("bundle_a", type=Path, metavar="BUNDLE_A", help="directory of a bundle")
-    parser.add_argument("bundle_b", type=Path, metavar="BUNDLE_B", help="directory of the other")
+    parser.add_argument("bundle_a", type=place, metavar="BUNDLE_A", help="directory of a bundle")
+    parser.add_argument("bundle_b", type=place, metavar="BUNDLE_B", help="directory of the other")
     add_data(parser)
     parser.add_argument(
         "--config",
@@ -39,7 +39,7 @@ def add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help=f"resamples of the texts (default: {_SAMPLES})",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=_compare, after_stop="")
+    parser.set_defaults(run=_compare)
 
 
 def _compare(options: argparse.Namespace) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from polyhead_training.cli_arguments import place
+
 
 def add_export_transformers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
@@ -21,12 +23,12 @@ def add_export_transformers(commands: argparse._SubParsersAction[argparse.Argume
     )
     parser.add_argument(
         "place",
-        type=Path,
+        type=place,
         metavar="RUN",
         help="run directory, or a bundle with its run directory (BUNDLE.run) beside it",
     )
     parser.add_argument("--head", required=True, metavar="NAME", help="the head to leave with")
-    parser.add_argument("--out", type=Path, required=True, help="directory of the checkpoint")
+    parser.add_argument("--out", type=place, required=True, help="directory of the checkpoint")
     parser.add_argument(
         "--data",
         type=Path,
@@ -34,7 +36,7 @@ def add_export_transformers(commands: argparse._SubParsersAction[argparse.Argume
         help="directory that the run's data files are relative to; to compare, and for --fit",
     )
     _add_fit(parser)
-    parser.set_defaults(run=_run, after_stop="", parser=parser)
+    parser.set_defaults(run=_run, parser=parser)
 
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:

@@ -35,7 +35,7 @@ def add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "--threads", type=_count, default=0, metavar="N", help="inference threads (default: all)"
     )
-    parser.set_defaults(run=_predict, after_stop="", parser=parser)
+    parser.set_defaults(run=_predict, parser=parser)
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polyhead_training.cli_arguments import add_data, add_run
+from polyhead_training.cli_arguments import add_data, add_run, place
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +27,7 @@ def add_pretrain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "config", type=Path, metavar="CONFIG", help="pre-training configuration, TOML"
     )
     add_data(parser)
-    parser.add_argument("--out", type=Path, required=True, help="directory of the new encoder")
+    parser.add_argument("--out", type=place, required=True, help="directory of the new encoder")
     add_run(parser)
     parser.add_argument(
         "--encoder",

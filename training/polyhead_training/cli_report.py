@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from polyhead_training.cli_arguments import add_bundle, add_data
+from polyhead_training.cli_arguments import add_bundle, add_data, place
 
 
 def add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,7 +29,7 @@ def add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--run",
-        type=Path,
+        type=place,
         dest="folder",
         metavar="DIR",
         help="run directory with the history (default: BUNDLE with .run added, if there)",
@@ -50,7 +50,7 @@ def add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="page to write (default: report.html)",
     )
     parser.add_argument("--no-text", action="store_true", help="show no text of the data")
-    parser.set_defaults(run=_report, after_stop="")
+    parser.set_defaults(run=_report)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -69,4 +69,4 @@ def _single(value: str) -> tuple[str, Path]:
     name, sign, path = value.partition("=")
     if not (name and sign and path):
         raise argparse.ArgumentTypeError(f"must be NAME=BUNDLE_OR_RUN, not {value}")
-    return name, Path(path)
+    return name, place(path)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from safetensors.numpy import load_file as read_tensors
-from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits
 
 from polyhead_server.bundle import open_bundle
@@ -19,7 +19,7 @@ from polyhead_training.added_heads import added_names
 from polyhead_training.average import average_runs
 from polyhead_training.bundle_place import check_place
 from polyhead_training.calibration import same_but_for_temperature
-from polyhead_training.checkpoint import BEST
+from polyhead_training.checkpoint import BEST, best_weights
 from polyhead_training.config import load_config
 from polyhead_training.console import open_console
 from polyhead_training.data import load_all, load_inputs
@@ -98,7 +98,7 @@ def fit(  # noqa: PLR0913 - one for each option of the command
         run = train(shop, folder, reporter, opened)
     if not team.leads:
         return
-    shop.network.load_state_dict(load_file(folder / BEST))
+    shop.network.load_state_dict(best_weights(folder))
     if not export:
         console.print(f"weights of step {run.progress.best_step}")
         record_torch_figures(console, shop, folder)
@@ -125,11 +125,16 @@ def average(runs: Sequence[Path], data: Path, out: Path) -> None:
         TrainingError: the runs have no mean, or ``out`` is taken by something else.
     """
     check_place(out)
+    earlier = [earlier_config(run) for run in runs]
+    config, sources = load_inputs(runs[0] / CONFIG_COPY, data)
     place = run_folder(out)
     average_runs(runs, place)
-    config, sources = load_inputs(place / CONFIG_COPY, data)
-    shop = reopen_workshop(config, sources, place)
-    _finish(open_console(), shop, out, {"mean_of_runs": [earlier_config(run) for run in runs]})
+    try:
+        shop = reopen_workshop(config, sources, place)
+        _finish(open_console(), shop, out, {"mean_of_runs": earlier})
+    except BaseException:  # so that the same command can be given again
+        shutil.rmtree(place, ignore_errors=True)
+        raise
 
 
 def _finish(console: Console, shop: Workshop, out: Path, facts: dict[str, object]) -> None:
@@ -229,7 +234,12 @@ def _trained(
     place = folder or run_folder(bundle.path)
     if folder is None and not (place / BEST).exists():
         return None
-    shop = reopen_workshop(config, data, place)
+    try:
+        shop = reopen_workshop(config, data, place)
+    except TrainingError:
+        if folder is None:
+            return None
+        raise
     added = added_names(bundle.manifest)
     if all(_same_head(shop, bundle, head) for head in bundle.heads if head.name not in added):
         return shop

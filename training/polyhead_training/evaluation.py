@@ -58,13 +58,14 @@ def labels_of(
         spec: the head.
         words: number of words.
         among: the labels that the data set tells apart; for classification the best of these is
-            taken, spans of others are left out.
+            taken, spans of others are left out, and tags of others are O where O is among them.
     """
     if isinstance(output, ClassificationOutput):
         allowed = [spec.labels.index(label) for label in among or spec.labels]
         return spec.labels[max(allowed, key=lambda index: output.scores[index])]
     if isinstance(output, TaggingOutput):
-        return [spec.labels[tag] for tag in output.tags]
+        open_ = set(spec.labels).difference(among) if "O" in among else ()
+        return ["O" if (tag := spec.labels[index]) in open_ else tag for index in output.tags]
     return _span_tags(output, spec, words, among)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
 from typing import TYPE_CHECKING
 
 from polyhead_training.batches import source_of
-from polyhead_training.checkpoint import BEST, CHECKPOINT, HISTORY, claim
+from polyhead_training.checkpoint import BEST, CHECKPOINT, HISTORY, LOCK, claim, sole_use
 from polyhead_training.data.replacements import Replacements
+from polyhead_training.errors import TrainingError
 from polyhead_training.loop import RunPlace
 from polyhead_training.plan import Course, make_plan
 from polyhead_training.run import Lessons, TrainingRun
@@ -41,26 +43,41 @@ def train(
         teachers: trained runs whose answers are learned beside the labels.
 
     Raises:
-        TrainingError: the folder holds a run of another configuration, data or encoder, or a
-            source has neither labels nor a teacher.
+        TrainingError: the folder holds a run of another configuration, data or encoder, another
+            process trains there, or a source has neither labels nor a teacher.
     """
     team = shop.hardware.team
-    with team.agreed():
-        mark = fingerprint(shop, teachers)
-        begun = claim(folder, mark, "configuration, data or encoder")
-        if team.leads:
-            shop.keep(folder)
-    team.check_same((mark, begun), "configurations, data, weights or run directories")
+    with contextlib.ExitStack() as held:
+        with team.agreed():
+            mark = fingerprint(shop, teachers)
+            if team.leads:
+                held.enter_context(sole_use(folder))
+            begun = claim(folder, mark, "configuration, data or encoder")
+            if team.leads:
+                shop.keep(folder)
+        team.check_same((mark, begun), "configurations, data, weights or run directories")
+        return _train(shop, RunPlace(folder, mark), watcher, teachers, begun=begun)
+
+
+def _train(
+    shop: Workshop, place: RunPlace, watcher: Watcher, teachers: Sequence[Teacher], *, begun: bool
+) -> TrainingRun:
+    team = shop.hardware.team
     examples = [shop.data[source.name].train for source in shop.config.sources]
-    soft = team.in_turn(lambda: teach(shop.config, examples, teachers, folder, watcher.taught))
+    soft = team.in_turn(
+        lambda: teach(shop.config, examples, teachers, place.folder, watcher.taught)
+    )
+    plan = _plan(shop)
+    if not plan:
+        raise TrainingError(f"{shop.config.path}: there is nothing to train on")
     run = TrainingRun(
         shop.config,
         shop.network,
         shop.assets.encoder(),
-        lessons=Lessons(examples, _plan(shop), soft, _replacements(shop)),
+        lessons=Lessons(examples, plan, soft, _replacements(shop)),
         validate=lambda: measure(shop.model(), shop.config, shop.data, "dev", raw=False),
         hardware=shop.hardware,
-        place=RunPlace(folder, mark),
+        place=place,
         watcher=watcher,
     )
     if begun:
@@ -86,12 +103,13 @@ def _plan(shop: Workshop) -> list[Step]:
 
 
 def fingerprint(shop: Workshop, teachers: Sequence[Teacher] = ()) -> str:
-    """Names what decides a run's result: configuration, training data, weights and teachers."""
+    """Names what decides a run's result: configuration, data, weights and teachers."""
     digest = hashlib.sha256(shop.config.path.read_bytes())
     for name, source in sorted(shop.data.items()):
         digest.update(name.encode())
-        for example in source.train:
-            digest.update(repr((example.text, example.words, example.target)).encode())
+        for example in (*source.train, *source.dev):
+            known = (example.text, example.words, example.target, example.group)
+            digest.update(repr(known).encode())
         if source.replacements != Replacements():
             digest.update(repr(source.replacements).encode())
     digest.update(shop.assets.tokenizer_json.encode())
@@ -104,8 +122,15 @@ def fingerprint(shop: Workshop, teachers: Sequence[Teacher] = ()) -> str:
 
 
 def discard(folder: Path) -> None:
-    """Remove what a run left in its folder, and nothing else that may lie there."""
-    for name in (CHECKPOINT, BEST, HISTORY, CONFIG_COPY):
-        (folder / name).unlink(missing_ok=True)
-    for name in (ENCODER_FOLDER, SOFT_FOLDER):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    """Remove what a run left in its folder, and nothing else that may lie there.
+
+    Raises:
+        TrainingError: another process trains there.
+    """
+    if not folder.is_dir():
+        return
+    with sole_use(folder):
+        for name in (CHECKPOINT, BEST, HISTORY, CONFIG_COPY, LOCK):
+            (folder / name).unlink(missing_ok=True)
+        for name in (ENCODER_FOLDER, SOFT_FOLDER):
+            shutil.rmtree(folder / name, ignore_errors=True)

@@ -98,13 +98,16 @@ def _on_and_on(
 
 
 def _items(course: Course, rng: random.Random) -> list[Item]:
-    """All passes over a source, each in an order of its own; a broken pass takes its first part."""
+    """All passes over a source, each in an order of its own; a broken pass takes its first part.
+
+    One item at least: no source is passed over because it is small.
+    """
     items: list[Item] = []
     left = course.config.passes
     while left > 0 and course.lengths:
         units = _joined(course, rng)
         rng.shuffle(units)
-        items += units[: round(len(units) * min(left, 1.0))]
+        items += units[: round(len(units) * min(left, 1.0)) or not items]
         left -= 1
     return items
 

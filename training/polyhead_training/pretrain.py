@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
-from safetensors.torch import load_file
 
 from polyhead_training.assets import encoder_assets
-from polyhead_training.checkpoint import BEST, CHECKPOINT, HISTORY, claim
+from polyhead_training.checkpoint import BEST, CHECKPOINT, HISTORY, LOCK, best_weights, claim, sole_use
 from polyhead_training.errors import TrainingError
 from polyhead_training.language_model import open_language_model
 from polyhead_training.loop import RunPlace
@@ -104,7 +103,7 @@ def pretrain(
     ready = prepare(settings, texts, folder, encoder or settings.encoder.model)
     with PretrainReporter() as reporter:
         run = _train(ready, folder, reporter)
-    ready.model.load_state_dict(load_file(folder / BEST))
+    ready.model.load_state_dict(best_weights(folder))
     record = _record(ready, run)
     write_result(out, ready.model.whole, ready.assets.tokenizer, record)
     before = perplexity(run.progress.history[0]["held_out_loss"])
@@ -148,7 +147,14 @@ def prepare(
 
 def _train(ready: Preparation, folder: Path, watcher: PretrainReporter) -> PretrainRun:
     mark = _fingerprint(ready)
-    begun = claim(folder, mark, "configuration, texts or encoder")
+    with sole_use(folder):
+        begun = claim(folder, mark, "configuration, texts or encoder")
+        return _train_in(RunPlace(folder, mark), ready, watcher, begun=begun)
+
+
+def _train_in(
+    place: RunPlace, ready: Preparation, watcher: PretrainReporter, *, begun: bool
+) -> PretrainRun:
     hardware = choose_hardware(ready.config)
     run = PretrainRun(
         ready.config,
@@ -156,7 +162,7 @@ def _train(ready: Preparation, folder: Path, watcher: PretrainReporter) -> Pretr
         ready.corpus,
         ready.marks,
         hardware=hardware,
-        place=RunPlace(folder, mark),
+        place=place,
         watcher=watcher,
     )
     if begun:
@@ -180,9 +186,12 @@ def _fingerprint(ready: Preparation) -> str:
 
 def _discard(folder: Path) -> None:
     """Remove what a run left in its folder, and nothing else that may lie there."""
-    for name in (CHECKPOINT, BEST, HISTORY):
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / _START, ignore_errors=True)
+    if not folder.is_dir():
+        return
+    with sole_use(folder):
+        for name in (CHECKPOINT, BEST, HISTORY, LOCK):
+            (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / _START, ignore_errors=True)
 
 
 def _record(ready: Preparation, run: PretrainRun) -> dict[str, object]:

@@ -244,5 +244,5 @@ class TrainingRun(Loop):
         best = not selected or score > self.progress.best_score  # unmeasured, the last are taken
         self._keep(chosen, score, best=best)
         self._network.load_state_dict(current)
-        self._record(score=score, figures=[asdict(measure) for measure in measures])
+        self._record(score=score, best=best, figures=[asdict(measure) for measure in measures])
         self._watcher.validated(self.progress.step, measures, score, best=best)

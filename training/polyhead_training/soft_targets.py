@@ -156,7 +156,11 @@ def _answers(
             "log_probabilities": kept.log_probabilities,
             "starts": kept.starts,
         }
-        save_file(tensors, fresh, metadata={"mark": mark})
+        try:
+            save_file(tensors, fresh, metadata={"mark": mark})
+        except SafetensorError as error:
+            fresh.unlink(missing_ok=True)
+            raise TrainingError(f"{file} cannot be written: {error}") from error
         fresh.replace(file)
     return kept
 

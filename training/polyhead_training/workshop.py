@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file
 
 from polyhead_server.bundle import Bundle
 from polyhead_training.adjacency import adjacent_cost
 from polyhead_training.assets import load_assets, manifest
-from polyhead_training.checkpoint import BEST
+from polyhead_training.checkpoint import best_weights
 from polyhead_training.data import load_inputs
 from polyhead_training.distributed import ALONE
 from polyhead_training.errors import TrainingError
@@ -135,8 +134,8 @@ def reopen_workshop(config: Config, data: Mapping[str, SourceData], folder: Path
     try:
         assets = load_assets(config, str(folder / ENCODER_FOLDER))
         network = blank_network(config, folder / ENCODER_FOLDER)
-        network.load_state_dict(load_file(folder / BEST))
-    except (OSError, ValueError, RuntimeError) as error:
+        network.load_state_dict(best_weights(folder))
+    except (OSError, ValueError, RuntimeError, TrainingError) as error:
         raise TrainingError(f"{folder} holds no weights of a run of this configuration") from error
     hardware = choose_hardware(config)
     return Workshop(config, data, assets, network.to(hardware.device), hardware)

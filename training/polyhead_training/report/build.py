@@ -86,8 +86,21 @@ def report(bundle: Path, data: Path, out: Path, wishes: Wishes) -> None:
     model.close()
     found = gaps(wishes.singles, model.bundle, config, sources, judged)
     text = page(Findings(model.bundle, judged, history, found), data, texts=wishes.texts)
-    out.write_text(text, encoding="utf-8")
+    _write(out, text)
     open_console().print(f"report: {out}", soft_wrap=True, markup=False)
+
+
+def _write(out: Path, text: str) -> None:
+    """Write a page, whole or not at all; into what is no file, such as a pipe, as it comes."""
+    if out.exists() and not out.is_file():
+        out.write_text(text, encoding="utf-8")
+        return
+    fresh = out.with_name(f"{out.name}.new")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(out)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def page(findings: Findings, data: Path, *, texts: bool) -> str:

@@ -55,7 +55,7 @@ def read_history(folder: Path) -> History:
 
 
 def _history(entries: Sequence[dict[str, Any]]) -> History:
-    best = max(range(len(entries)), key=lambda n: float(entries[n]["score"]))
+    best = _best(entries)
     return History(
         steps=tuple(float(entry["step"]) for entry in entries),
         seconds=tuple(float(entry["seconds"]) for entry in entries),
@@ -63,6 +63,12 @@ def _history(entries: Sequence[dict[str, Any]]) -> History:
         best=best,
         figures=tuple(entries[best]["figures"]),
     )
+
+
+def _best(entries: Sequence[dict[str, Any]]) -> int:
+    """The last entry whose weights were kept, where entries tell; else that of the best score."""
+    kept = [place for place, entry in enumerate(entries) if entry.get("best")]
+    return kept[-1] if kept else max(range(len(entries)), key=lambda n: float(entries[n]["score"]))
 
 
 def _curves(entries: Sequence[dict[str, Any]]) -> tuple[Curve, ...]:
