@@ -11,11 +11,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from polyhead_training.adapters import empty_adapters, merged_weights
-from polyhead_training.checkpoint import BEST, save_weights
+from polyhead_training.checkpoint import BEST, best_weights, save_weights
 from polyhead_training.config import load_config
 from polyhead_training.errors import TrainingError
 from polyhead_training.warm_start import CONFIG_COPY
@@ -108,7 +106,4 @@ def _ensure_run(run: Path) -> None:
 
 def _weights(run: Path) -> dict[str, Tensor]:
     _ensure_run(run)
-    try:
-        return load_file(run / BEST)
-    except (OSError, SafetensorError) as error:
-        raise TrainingError(f"{run} holds no weights of a run") from error
+    return best_weights(run)

@@ -64,8 +64,9 @@ def labels_of(
         allowed = [spec.labels.index(label) for label in among or spec.labels]
         return spec.labels[max(allowed, key=lambda index: output.scores[index])]
     if isinstance(output, TaggingOutput):
-        open_ = set(spec.labels).difference(among) if "O" in among else ()
-        return ["O" if (tag := spec.labels[index]) in open_ else tag for index in output.tags]
+        unmarked = set(spec.labels).difference(among) if "O" in among else ()
+        tags = [spec.labels[index] for index in output.tags]
+        return ["O" if tag in unmarked else tag for tag in tags]
     return _span_tags(output, spec, words, among)
 
 

@@ -11,7 +11,15 @@ import torch
 from rich.console import Console
 
 from polyhead_training.assets import encoder_assets
-from polyhead_training.checkpoint import BEST, CHECKPOINT, HISTORY, LOCK, best_weights, claim, sole_use
+from polyhead_training.checkpoint import (
+    BEST,
+    CHECKPOINT,
+    HISTORY,
+    LOCK,
+    best_weights,
+    claim,
+    sole_use,
+)
 from polyhead_training.errors import TrainingError
 from polyhead_training.language_model import open_language_model
 from polyhead_training.loop import RunPlace
