@@ -314,8 +314,8 @@ def test_a_fault_of_the_caller_is_none_of_ours(http_server):
         line.sendall(sent.encode())
         while line.recv(4_096):  # to the end: it is logged after the answer
             pass
-    (told,) = [one for one in logs if one.get("reason") == "RequestPayloadError"]
-    assert told["log_level"] == "debug"
+    told = [one for one in logs if one.get("reason") == "RequestPayloadError"]
+    assert {one["log_level"] for one in told} == {"debug"}  # one of an earlier line may be late
 
 
 @pytest.mark.parametrize(("sent", "told"), UNREAD.values(), ids=UNREAD.keys())
