@@ -68,7 +68,7 @@ def _replace(
         if others:
             found.append((at, core, others))
     for at, core, others in rng.sample(found, min(len(found), 1 + len(words) // _REPLACED_WORDS)):
-        words[at] = words[at].replace(core, in_case_of(core, rng.choice(others)), 1)
+        words[at] = with_core(words[at], core, rng.choice(others))
     return " ".join(words) if isinstance(source, str) else tuple(words)
 
 
@@ -87,8 +87,12 @@ def _universal(tag: str | None) -> str | None:
     return None if tag in _OUTSIDE_TAGS else tag
 
 
-def in_case_of(old: str, new: str) -> str:
-    """A word in the letter case of another: capitals, or a capital first."""
+def with_core(word: str, core: str, other: str) -> str:
+    """A word with another core in the place and the letter case of its own."""
+    return word.replace(core, _in_case_of(core, other), 1)
+
+
+def _in_case_of(old: str, new: str) -> str:
     if old.isupper() and len(old) > 1:
         return new.upper()
     return new[:1].upper() + new[1:] if old[:1].isupper() else new

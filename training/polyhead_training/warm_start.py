@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
 from polyhead_training.adapters import is_adapter, merged_weights
-from polyhead_training.checkpoint import BEST
+from polyhead_training.checkpoint import best_weights
 from polyhead_training.errors import TrainingError
 from polyhead_training.layers import count_layers, layer_number, renumbered
 
@@ -41,8 +38,8 @@ def start_from(network: MultiTaskNetwork, folder: Path) -> None:
         TrainingError: there are no such weights, or they are of another encoder.
     """
     try:
-        weights = load_file(folder / BEST)
-    except (OSError, SafetensorError) as error:
+        weights = best_weights(folder)
+    except TrainingError as error:
         raise TrainingError(f"{folder} holds no weights of a run to start from") from error
     own = network.state_dict()
     weights = _chosen(merged_weights(weights), network.encoder.kept)

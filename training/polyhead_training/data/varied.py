@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from polyhead_training.augment_words import core_of, in_case_of
+from polyhead_training.augment_words import core_of, with_core
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -113,7 +113,7 @@ class _Maker:
             return word
         choices, weights = known
         other = self._rng.choices(choices, cum_weights=weights)[0]
-        return word.replace(core, in_case_of(core, other), 1)
+        return with_core(word, core, other)
 
 
 def _breaks(words: Words) -> list[int]:
