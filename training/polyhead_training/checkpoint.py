@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from torch import Tensor
 from polyhead_training.errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 Tensors = dict[str, Tensor]
@@ -142,6 +143,26 @@ def sole_use(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise TrainingError(f"another process trains in {folder}") from None
         yield
+
+
+def clear_run(folder: Path, more: Iterable[str]) -> None:
+    """Remove what a run left in its directory, and nothing else that may lie there.
+
+    Args:
+        folder: the run directory, which need not be there.
+        more: files and folders that runs of the kind have beside checkpoint, weights and history.
+
+    Raises:
+        TrainingError: another process trains there.
+    """
+    if not folder.is_dir():
+        return
+    with sole_use(folder):
+        for place in (folder / name for name in (CHECKPOINT, BEST, HISTORY, LOCK, *more)):
+            if place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                place.unlink(missing_ok=True)
 
 
 def best_weights(folder: Path) -> Tensors:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
 from typing import TYPE_CHECKING
 
 from polyhead_training.batches import source_of
-from polyhead_training.checkpoint import BEST, CHECKPOINT, HISTORY, LOCK, claim, sole_use
+from polyhead_training.checkpoint import claim, clear_run, sole_use
 from polyhead_training.data.replacements import Replacements
 from polyhead_training.errors import TrainingError
 from polyhead_training.loop import RunPlace
@@ -127,10 +126,4 @@ def discard(folder: Path) -> None:
     Raises:
         TrainingError: another process trains there.
     """
-    if not folder.is_dir():
-        return
-    with sole_use(folder):
-        for name in (CHECKPOINT, BEST, HISTORY, CONFIG_COPY, LOCK):
-            (folder / name).unlink(missing_ok=True)
-        for name in (ENCODER_FOLDER, SOFT_FOLDER):
-            shutil.rmtree(folder / name, ignore_errors=True)
+    clear_run(folder, (CONFIG_COPY, ENCODER_FOLDER, SOFT_FOLDER))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,9 @@ from rich.console import Console
 
 from polyhead_training.assets import encoder_assets
 from polyhead_training.checkpoint import (
-    BEST,
-    CHECKPOINT,
-    HISTORY,
-    LOCK,
     best_weights,
     claim,
+    clear_run,
     sole_use,
 )
 from polyhead_training.errors import TrainingError
@@ -194,12 +190,7 @@ def _fingerprint(ready: Preparation) -> str:
 
 def _discard(folder: Path) -> None:
     """Remove what a run left in its folder, and nothing else that may lie there."""
-    if not folder.is_dir():
-        return
-    with sole_use(folder):
-        for name in (CHECKPOINT, BEST, HISTORY, LOCK):
-            (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(folder / _START, ignore_errors=True)
+    clear_run(folder, (_START,))
 
 
 def _record(ready: Preparation, run: PretrainRun) -> dict[str, object]:
