@@ -19,7 +19,7 @@ _FORMATS: dict[HeadKind, tuple[Format, ...]] = {
     "tagging": ("jsonl", "conllu", "conll", "hub"),
     "spans": ("jsonl", "conll", "hub"),
 }
-_UNLABELLED_FORMATS: tuple[Format, ...] = ("jsonl", "text")
+_UNLABELLED_FORMATS: tuple[Format, ...] = ("jsonl", "text", "conllu", "conll")
 _METRICS: dict[HeadKind, tuple[Metric, ...]] = {
     "classification": ("accuracy", "macro_recall", "macro_f1"),
     "tagging": ("accuracy", "macro_recall", "macro_f1"),

@@ -14,6 +14,7 @@ class LabelMap:
         self._known = frozenset(source.among or head.labels)
         self._head = head
         self._spans = head.kind == "spans"
+        self._unread = source.unlabelled
 
     def label(self, raw: str, file: DataFile, line: int) -> str | None:
         """The head's label; empty where the config drops it, None for an unknown one."""
@@ -24,7 +25,12 @@ class LabelMap:
         return None
 
     def tags(self, raw: list[str], file: DataFile, lines: list[int]) -> tuple[str, ...] | None:
-        """One head's tag for each raw tag, or None where one has a problem."""
+        """One head's tag for each raw tag, or None where one has a problem.
+
+        Empty ones for a source without labels, whatever its file says.
+        """
+        if self._unread:
+            return ("",) * len(raw)
         if self._spans:
             return self._span_tags(raw, file, lines)
         known = self._known

@@ -16,7 +16,7 @@ from polyhead_training.data.hub import hub_reader
 from polyhead_training.data.labels import LabelMap
 from polyhead_training.data.replacements import Mentions, Replacements, load_replacements
 from polyhead_training.data.rows import read_csv, read_jsonl
-from polyhead_training.data.unlabelled import read_unlabelled
+from polyhead_training.data.unlabelled import read_unlabelled, without_labels
 from polyhead_training.data.varied import with_copies
 from polyhead_training.problems import Problems
 
@@ -115,19 +115,19 @@ def read_examples(
     source: SourceConfig, labels: LabelMap, file: DataFile, *, tagged: bool
 ) -> Iterator[Example]:
     """Read the examples of a file in the source's format; `tagged` have a tag for every word."""
-    if source.unlabelled:
-        return read_unlabelled(file, source, tagged=tagged)
     match source.format:
-        case "jsonl":
+        case "jsonl" if not source.unlabelled:
             return read_jsonl(file, source, labels, tagged=tagged)
         case "csv":
             return read_csv(file, source, labels)
         case "conllu":
-            return read_conllu(file, str(source.column or "upos"), labels)
+            sentences = read_conllu(file, str(source.column or "upos"), labels)
         case "conll":
-            return read_conll(file, -1 if source.column == "" else int(source.column), labels)
-        case "text" | "hub":
+            column = -1 if source.column == "" else int(source.column)
+            sentences = read_conll(file, column, labels)
+        case _:
             return read_unlabelled(file, source, tagged=tagged)
+    return without_labels(sentences, tagged=tagged) if source.unlabelled else sentences
 
 
 def _sample(examples: tuple[Example, ...], source: SourceConfig, seed: int) -> tuple[Example, ...]:

@@ -1,6 +1,7 @@
 """Texts without labels, from which a student learns what its teachers say."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from polyhead_server.words import WordSplitter, default_lexicon
 from polyhead_training.config_types import SourceConfig
@@ -24,6 +25,16 @@ def read_unlabelled(file: DataFile, source: SourceConfig, *, tagged: bool) -> It
         words = tuple(text[start:end] for start, end in splitter.split(text))
         words = words[:_LONGEST_SENTENCE]
         yield Example(origin, None, words, ("",) * len(words), None, file.name)
+
+
+def without_labels(sentences: Iterable[Example], *, tagged: bool) -> Iterator[Example]:
+    """Yield sentences of words as what a teacher is asked about: the words, or their text."""
+    for each in sentences:
+        if tagged:
+            yield replace(each, text=None, spans=None)
+        else:
+            text = each.text or " ".join(each.words or ())
+            yield replace(each, text=text, words=None, target="", spans=None)
 
 
 def _lines(file: DataFile) -> Iterator[tuple[int, str]]:
