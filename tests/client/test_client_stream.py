@@ -5,6 +5,7 @@ import collections.abc
 import itertools
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,6 +20,7 @@ from polyhead import (
     InvalidArgumentError,
     Limits,
     OverloadedError,
+    RetryPolicy,
     UnauthenticatedError,
     UnavailableError,
     Violation,
@@ -27,6 +29,7 @@ from polyhead import (
 from polyhead.testing import serve
 
 TASK = ["sentiment"]
+QUICK = RetryPolicy(max_attempts=4, initial_backoff=0.001, max_backoff=0.002)
 
 
 def texts(count):
@@ -233,6 +236,18 @@ async def test_a_server_restart_in_mid_stream_loses_nothing():
     assert sorted(found) == list(range(3000))
 
 
+async def test_a_stream_that_broke_while_its_reader_was_slow(service):
+    """What the input completes while the stream is put away is sent once, with the rest."""
+    service.fail(1, "UNAVAILABLE", after=1)
+    found = []
+    async with AsyncClient(service.address, retry=QUICK) as client:
+        async for outcome in client.annotate_stream(texts(3000), TASK):
+            if not found:
+                await asyncio.sleep(0.3)  # meanwhile the stream breaks
+            found.append(outcome.index)
+    assert sorted(found) == list(range(3000))
+
+
 async def test_closing_the_client_ends_its_streams(service):
     """The task that reads and closes is told at once that its stream was cancelled."""
     client = AsyncClient(service.address)
@@ -287,6 +302,41 @@ async def test_cancelling_who_waits(service, start):
         assert waiting.cancelled()
         assert await no_other_task()
         assert (await client.annotate("still here")).windows == 1
+
+
+SLOW = RetryPolicy(max_attempts=4, initial_backoff=1.0, max_backoff=1.0)
+
+
+@WAYS
+async def test_closing_the_client_while_it_waits_to_try_again(service, start):
+    """There is no further attempt, and who waits is told why."""
+    service.fail(100, "UNAVAILABLE")
+    client = AsyncClient(service.address, retry=SLOW)
+    waiting = asyncio.create_task(start(client))
+    await asyncio.sleep(0.25)
+    assert service.calls
+    await client.close()
+    with pytest.raises(CallCancelledError, match="the client was closed"):
+        await waiting
+    assert await no_other_task()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [lambda client: list(client.annotate_stream(texts(5000), TASK)), lambda c: c.annotate("x")],
+    ids=["stream", "call"],
+)
+def test_closing_a_client_of_another_thread_while_that_waits_to_try_again(service, start):
+    """As with tasks."""
+    service.fail(100, "UNAVAILABLE")
+    client = Client(service.address, retry=SLOW)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(start, client)
+        time.sleep(0.25)
+        assert service.calls
+        client.close()
+        with pytest.raises(CallCancelledError, match="the client was closed"):
+            waiting.result()
 
 
 async def no_other_task():

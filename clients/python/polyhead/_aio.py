@@ -11,6 +11,7 @@ from polyhead._aio_cancel import failure_of
 from polyhead._aio_stream import annotate_items
 from polyhead._bulk import STREAM_PATH, decode_response, encode_request
 from polyhead._channel import connection
+from polyhead._closed import closed_failure
 from polyhead._options import TLS, BearerToken, ChannelOptions, OffsetUnit, Priority, RetryPolicy
 from polyhead._plans import CallOptions
 from polyhead._resume import bulk_options
@@ -157,6 +158,11 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
     def _open(self) -> grpc.aio.Channel:
         """Open the channel at the first call, when a loop is running for it to belong to."""
         if self._closed:
@@ -184,6 +190,9 @@ class AsyncClient:
             answer = failure = None
             if isinstance(step, Wait):
                 await asyncio.sleep(step.seconds)
+                continue
+            if self.closed:
+                failure = closed_failure()
                 continue
             call = self._methods[step.method](
                 step.request, timeout=step.timeout, metadata=step.metadata

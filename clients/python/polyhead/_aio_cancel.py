@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
-import grpc
+from polyhead._closed import closed_failure
+
+if TYPE_CHECKING:
+    import grpc
 
 
 def failure_of(cancelled: asyncio.CancelledError) -> grpc.RpcError:
@@ -22,7 +26,4 @@ def failure_of(cancelled: asyncio.CancelledError) -> grpc.RpcError:
     task = asyncio.current_task()
     if task is None or task.cancelling():
         raise cancelled
-    nothing = grpc.aio.Metadata()
-    return grpc.aio.AioRpcError(
-        grpc.StatusCode.CANCELLED, nothing, nothing, details="the client was closed"
-    )
+    return closed_failure()

@@ -16,6 +16,7 @@ import grpc
 
 from polyhead._aio_cancel import failure_of
 from polyhead._bulk import Bulk
+from polyhead._closed import closed_failure
 from polyhead._resume import Resumption
 
 if TYPE_CHECKING:
@@ -175,9 +176,12 @@ class _Run:
                 await self._reopen(broken)
 
     async def _reopen(self, failure: grpc.RpcError | None) -> None:
-        await self._abandon()
+        # Before anything is awaited: what the input completes meanwhile is among the unanswered.
         self._resuming = True
+        await self._abandon()
         await asyncio.sleep(self._resumption.broken(failure))
+        if self._client.closed:
+            self._resumption.broken(closed_failure())  # raises
         self._resuming = False
         for message in self._bulk.unanswered():
             self._send(message)

@@ -11,12 +11,15 @@ from polyhead import _health
 from polyhead._bulk import STREAM_PATH, decode_response, encode_request
 from polyhead._calls import SyncCalls
 from polyhead._channel import connection
+from polyhead._closed import ClosedStream, closed_failure
 from polyhead._options import TLS, BearerToken, ChannelOptions, RetryPolicy
 from polyhead._settings import DEFAULT_TARGET, DEFAULT_TIMEOUT, planner
 from polyhead._status import joined
 from polyhead._steps import Deadline, Method, Reply, Send
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from polyhead._client_stream import StreamMethod
 
 
@@ -57,13 +60,26 @@ class Client(SyncCalls):
         self._stream = self._channel.stream_stream(STREAM_PATH, encode_request, decode_response)
 
     def _send(self, step: Send) -> Reply:
-        message, call = self._methods[step.method].with_call(
-            step.request, timeout=step.timeout, metadata=step.metadata
-        )
+        try:
+            message, call = self._methods[step.method].with_call(
+                step.request, timeout=step.timeout, metadata=step.metadata
+            )
+        except ValueError:
+            if self._closed:
+                raise closed_failure() from None
+            raise
         return Reply(message, joined(call.initial_metadata(), call.trailing_metadata()))
 
     def _stream_method(self) -> StreamMethod:
-        return self._stream
+        return self._open_stream
+
+    def _open_stream(self, request_iterator: Iterator[Any], *, metadata: Any) -> Any:
+        try:
+            return self._stream(request_iterator, metadata=metadata)
+        except ValueError:
+            if self._closed:
+                return ClosedStream()
+            raise
 
     def _reconnect(self, seconds: float) -> None:
         """Wait so long with a call that waits for a connection.
@@ -73,7 +89,7 @@ class Client(SyncCalls):
         """
         deadline = Deadline(seconds)
         ask = self._methods[Method.HEALTH]
-        with contextlib.suppress(grpc.RpcError):
+        with contextlib.suppress(grpc.RpcError, ValueError):  # the latter where it was closed
             ask(_health.ANNOTATION_SERVICE, timeout=seconds, wait_for_ready=True)
         super()._reconnect(deadline.remaining())
 
