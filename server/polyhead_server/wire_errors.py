@@ -61,8 +61,9 @@ _MOST_VIOLATIONS = 32
 
 
 def code_of(error: RequestError) -> grpc.StatusCode:
-    """Status code of an error."""
-    return CODES[type(error)]
+    """Status code of an error, or of the kind of errors that it is one of."""
+    known = (CODES[kind] for kind in type(error).__mro__ if kind in CODES)
+    return next(known, grpc.StatusCode.INTERNAL)
 
 
 def status_of(error: RequestError, request_id: str) -> Status:

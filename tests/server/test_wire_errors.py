@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import grpc
 from background_server import unpacked
-from google.rpc.error_details_pb2 import BadRequest, RequestInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
 
+from polyhead_server import errors
 from polyhead_server.errors import (
     DrainingError,
     InternalError,
     InvalidRequestError,
     QueueFullError,
     RequestError,
+    RolloutError,
     Violation,
 )
 from polyhead_server.wire_errors import CODES, code_of, status_of
@@ -24,8 +26,21 @@ def subclasses(kind):
 
 
 def test_the_table_is_the_tree():
-    """Every class below RequestError is in the table, and nothing else."""
-    assert set(CODES) == set(subclasses(RequestError))
+    """Every class of errors below RequestError is in the table, and nothing else."""
+    own = {kind for kind in subclasses(RequestError) if kind.__module__ == errors.__name__}
+    assert set(CODES) == own
+
+
+def test_an_error_of_a_narrower_kind():
+    """It is on the wire what the kind is that it belongs to."""
+
+    class WorkerGoneError(RolloutError):
+        pass
+
+    status = status_of(WorkerGoneError("NO_WORKER", "it has ended"), "id")
+    assert code_of(WorkerGoneError("NO_WORKER", "")) is grpc.StatusCode.FAILED_PRECONDITION
+    assert status.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
+    assert unpacked(status)[ErrorInfo].reason == "NO_WORKER"
 
 
 def test_bad_request_names_the_fields():
