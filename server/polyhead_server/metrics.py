@@ -78,6 +78,7 @@ class Metrics:
         self._received = counters("grpc_server_msg_received_total", "Messages received.", _CALL)
         self._sent = counters("grpc_server_msg_sent_total", "Messages sent.", _CALL)
         self.in_flight = gauge("polyhead_in_flight", "Calls under way.")
+        self._under_way: list[Callable[[], int]] = []
         self.documents = counter("polyhead_documents_total", "Documents annotated.")
         self.windows = counter("polyhead_windows_total", "Encoder windows of those documents.")
         self._queue_texts = gauge("polyhead_queue_texts", "Windows that wait for the encoder.")
@@ -147,6 +148,11 @@ class Metrics:
                 handled=lambda code: self._handled.labels(*labels, code),
             )
         return self._methods[labels]
+
+    def watch_calls(self, under_way: Callable[[], int]) -> None:
+        """Read how many calls are under way whenever the metrics are read, on one port more."""
+        self._under_way.append(under_way)
+        self.in_flight.set_function(lambda: sum(count() for count in self._under_way))
 
     def watch_queue(
         self,

@@ -28,3 +28,15 @@ async def test_the_wait_has_a_limit():
     calls = Calls(Metrics(), default_deadline=1.0)
     calls.begun()
     assert not await calls.idle(0.001)
+
+
+async def test_calls_of_all_ports_are_counted_together():
+    """The admin port has calls of its own, and both are told by one number."""
+    metrics = Metrics()
+    public, admin = Calls(metrics), Calls(metrics)
+    public.begun()
+    public.begun()
+    admin.begun()
+    assert metrics.registry.get_sample_value("polyhead_in_flight") == 3
+    public.ended()
+    assert metrics.registry.get_sample_value("polyhead_in_flight") == 2
