@@ -13,6 +13,7 @@ import weakref
 
 import grpc
 import pytest
+import structlog
 from background_server import details, primary, quiet_settings, running, until
 from google.rpc.error_details_pb2 import ErrorInfo
 from rollout_load import REQUEST, admin_of, point, under_load
@@ -24,6 +25,7 @@ from polyhead_server.lifecycle import start_server
 from polyhead_server.rollout import loading
 from polyhead_server.rollout.watch import stamp
 from polyhead_server.signals import reload_on_signal
+from polyhead_server.tasks import stopped
 from polyhead_server.warming import Warming
 
 
@@ -234,6 +236,31 @@ async def test_watch_waits_for_a_whole_bundle(bundles, tmp_path):
             shutil.copytree(bundles[1], folder, dirs_exist_ok=True)
             await until(lambda: load.versions["2"] > 0)
         assert metric("polyhead_last_reload_successful") == 1
+
+
+async def test_watch_bears_what_cannot_be_read(bundles, tmp_path):
+    """A link that leads nowhere for a while is followed once it leads to a bundle."""
+    link = tmp_path / "current"
+    link.symlink_to(bundles[0])
+    async with running(link, watch_bundle=True) as (_, stub), under_load(stub) as load:
+        point(link, link)  # in a circle
+        await asyncio.sleep(1.2)  # two looks at least
+        point(link, bundles[1])
+        await until(lambda: load.versions["2"] > 0)
+
+
+async def test_a_task_that_has_failed_does_not_keep_a_server_from_stopping():
+    """What it failed of is in the log."""
+
+    async def fail():
+        raise PermissionError("no way in")
+
+    task = asyncio.create_task(fail())
+    await asyncio.wait([task])
+    with structlog.testing.capture_logs() as logs:
+        await stopped(task)
+        await stopped(None)
+    assert [log["event"] for log in logs] == ["task_failed"]
 
 
 def test_stamp(bundles, tmp_path):

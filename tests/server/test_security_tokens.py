@@ -101,6 +101,29 @@ def test_watched_files(tmp_path):
     assert events == ["file_refused", "file_refused", "file_read_again"]
 
 
+def test_a_file_that_cannot_be_read_for_a_moment(tmp_path):
+    """It is read again, though nothing that can be seen of it has changed, and told of once."""
+    file = tmp_path / "tokens"
+    file.write_text("first\n")
+    denied = False
+
+    def read():
+        if denied:
+            raise StartError("cannot read it: Permission denied")
+        return read_tokens(file)
+
+    watched = Watched((file,), read, pause=0.0)
+    with structlog.testing.capture_logs() as logs:
+        file.write_text("the second\n")
+        denied = True
+        assert watched.get()[0].client != "token:the"
+        assert watched.get()[0].client != "token:the"
+        denied = False
+        assert watched.get()[0].client == "token:the"
+        assert watched.get() is watched.get()
+    assert [log["event"] for log in logs] == ["file_refused", "file_read_again"]
+
+
 async def test_served(tiny_bundle, file):
     """Callers are logged by name; refusals are counted; a replaced file holds within seconds."""
     with structlog.testing.capture_logs() as logs:

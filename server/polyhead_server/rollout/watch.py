@@ -50,7 +50,7 @@ class Watch:
         last = self._known
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            now = await asyncio.to_thread(stamp, self._path)
+            now = await asyncio.to_thread(_stamp_now, self._path)
             if now == last != self._known and now:
                 self._known = now
                 await self._changed()
@@ -63,6 +63,14 @@ def stamp(path: Path) -> Stamp:
     if not (folder / MANIFEST).is_file():
         return ()
     return tuple(sorted(_files(folder)))
+
+
+def _stamp_now(path: Path) -> Stamp:
+    """The stamp, empty where nothing can be read: permissions or a network may come later."""
+    try:
+        return stamp(path)
+    except (OSError, RuntimeError):  # the latter where links lead in a circle
+        return ()
 
 
 def _files(folder: Path) -> list[tuple[str, int, int, int]]:

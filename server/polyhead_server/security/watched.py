@@ -50,6 +50,7 @@ class Watched(Generic[T]):
         self._marks = self._look()
         self._value = self._read_whole()
         self._next = time.monotonic() + pause
+        self._refused = ""
 
     def get(self) -> T:
         """What they hold; the same object as long as they do not change."""
@@ -61,16 +62,20 @@ class Watched(Generic[T]):
             return self._value
 
     def _refresh(self) -> None:
+        """Read what has changed, and what could not be read before: that may show in no mark."""
         marks = self._look()
-        if marks == self._marks:
+        if marks == self._marks and not self._refused:
             return
         self._marks = marks
         names = [str(file) for file in self._files]
         try:
             self._value = self._read_whole()
         except StartError as error:
-            _log.warning("file_refused", files=names, reason=str(error), kept="what was there")
+            if str(error) != self._refused:
+                _log.warning("file_refused", files=names, reason=str(error), kept="what was there")
+            self._refused = str(error)
             return
+        self._refused = ""
         _log.info("file_read_again", files=names)
 
     def _read_whole(self) -> T:
