@@ -118,7 +118,7 @@ class Calls:
         self.departure = Departure()
         self.access = access or Access()
         self._under_way = 0
-        metrics.in_flight.set_function(lambda: self._under_way)
+        metrics.watch_calls(lambda: self._under_way)
         self._idle = asyncio.Event()
         self._idle.set()
         self._stops: dict[object, Callable[[], object]] = {}
@@ -138,6 +138,17 @@ class Calls:
             yield
         finally:
             del self._stops[key]
+
+    async def pause(self, seconds: float) -> None:
+        """Wait so long.
+
+        Raises:
+            DrainingError: the server is shutting down.
+        """
+        draining = asyncio.Event()
+        with self.on_drain(draining.set), contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(draining.wait(), seconds)
+            raise DrainingError
 
     def drain(self) -> None:
         """Ask long calls to come to an end."""
@@ -242,13 +253,15 @@ class Call:
         if rates is None:
             return
         left = deadline - asyncio.get_running_loop().time()
-        wait = rates.reserve(self._name(), calls=1, chars=chars(), within=left)
+        client, size = self._name(), chars()
+        wait = rates.reserve(client, calls=1, chars=size, within=left)
         if not wait:
             return
-        draining = asyncio.Event()
-        with self._calls.on_drain(draining.set), contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(draining.wait(), wait)
-            raise DrainingError
+        try:
+            await self._calls.pause(wait)
+        except BaseException:  # its caller is gone, or the server goes: it will not have its turn
+            rates.give_back(client, calls=1, chars=size)
+            raise
 
     def send_id(self) -> None:
         """Send the request id of a single call, behind its answer.

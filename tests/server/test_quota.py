@@ -102,6 +102,20 @@ def test_turns():
     assert rates.reserve("b", calls=1, chars=10, within=0.0) == 0
 
 
+def test_turns_that_are_given_back():
+    """Others come earlier then; what nobody knows any more is no matter."""
+    rates = Rates(calls_quota(), chars_quota(), clock=Clock())
+    rates.take("a", calls=1, chars=30)
+    for turn in range(1, 5):
+        wait = rates.reserve("a", calls=1, chars=10, within=9.0)
+        assert wait == pytest.approx(turn)
+    for _ in range(4):
+        rates.give_back("a", calls=1, chars=10)
+    assert rates.reserve("a", calls=1, chars=10, within=9.0) == pytest.approx(1.0)
+    rates.give_back("nobody", calls=1, chars=10)
+    assert rates.reserve("nobody", calls=1, chars=30, within=0.0) == 0
+
+
 def test_the_table_of_clients_is_bounded():
     """However many clients there are, the one that was quiet for longest is forgotten."""
     rates = Rates(calls_quota(), None, clock=Clock(), most_clients=100)
@@ -255,6 +269,27 @@ async def test_streams_wait(tiny_bundle):
         assert [answer.outcomes[0].WhichOneof("outcome") for answer in answers] == [
             "annotation"
         ] * 3
+
+
+async def test_what_a_stream_left_waiting_is_not_used_up(tiny_bundle):
+    """Who goes while messages wait for their turn does not stand behind them on coming back."""
+    settings = {"client_chars_per_second": 20.0, "client_chars_burst": 10.0}
+    message = one_item("1234567890")
+    async with running(tiny_bundle, **settings) as (server, stub):
+        call = stub.AnnotateStream(iter([message] * 200))
+        await call.read()  # the last one's turn is in 100 seconds
+        labels = {
+            "grpc_type": "bidi_stream",
+            "grpc_service": SERVICE,
+            "grpc_method": "AnnotateStream",
+        }
+        count = server.metrics.registry.get_sample_value
+        await until(lambda: count("grpc_server_msg_received_total", labels) == 200)
+        call.cancel()
+        await until(lambda: count("polyhead_in_flight") == 0)
+        again = stub.AnnotateStream(iter([message]), timeout=PATIENCE)
+        (answer,) = [answer async for answer in again]
+        assert answer.outcomes[0].WhichOneof("outcome") == "annotation"
 
 
 async def test_streams_do_not_wait_for_nothing(tiny_bundle):

@@ -101,6 +101,7 @@ class Inference:
             size = sum(map(len, work.texts))
             if patient:
                 await call.pace(lambda: size, deadline)
+                work = self._still(request, work)
             else:
                 call.charge(lambda: size)
             annotated = await self._annotated(work, deadline, patient=patient)
@@ -110,6 +111,18 @@ class Inference:
             )
             record(len(work.texts), annotated.timings, time.perf_counter() - start)
             return answer
+
+    def _still(self, request: InferRequest, work: Work) -> Work:
+        """What a request means after a wait: another bundle may be served since.
+
+        Raises:
+            NotFoundError: there is no such model any more.
+            InvalidRequestError: it breaks the contract of the one there is.
+        """
+        if self.catalog.models.get(work.model.name) is work.model:
+            return work
+        model = self.catalog.find(request.model, request.version)
+        return understand(request, model, self.annotator.limits)
 
     async def _annotated(self, work: Work, deadline: float, *, patient: bool) -> Annotated:
         annotate = self.annotator.annotate_items if patient else self.annotator.annotate

@@ -86,6 +86,15 @@ class Rates:
         """
         return self._use(client, (calls, chars), within)
 
+    def give_back(self, client: str, *, calls: int = 0, chars: int = 0) -> None:
+        """Take back what was reserved and will not be used after all."""
+        times = self._full_at.get(_holder(client))
+        if times is None:
+            return
+        for index, (quota, units) in enumerate(zip(self._quotas, (calls, chars), strict=True)):
+            if quota is not None:
+                times[index] -= units / quota.rate
+
     def _use(self, client: str, used: tuple[int, int], within: float) -> float:
         now = self._clock()
         times = self._times(client, now)
