@@ -32,6 +32,7 @@ from polyhead_server.trimming import Trimming
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Awaitable, Callable
 
     from polyhead_server.inference.http_port import HttpPort
     from polyhead_server.rollout.admin import AdminPort
@@ -216,8 +217,14 @@ class Server:
         )
 
 
-async def start_server(settings: Settings) -> Server:
+async def start_server(
+    settings: Settings, prepare: Callable[[Candidates], Awaitable[None]] | None = None
+) -> Server:
     """Start a server.
+
+    Args:
+        settings: what it is to be.
+        prepare: is awaited with the bundle loaded, and before anybody is answered.
 
     Raises:
         BundleError: the bundle cannot be served.
@@ -242,6 +249,8 @@ async def start_server(settings: Settings) -> Server:
             )
         admin_port = open_admin_port(settings)
         bundles = await Bundles.load(settings, metrics)
+        if prepare is not None:
+            await prepare(bundles.candidates)
         if not alone:
             address = bind(grpc_server, settings.host, settings.port, settings)
         server = Server(

@@ -86,10 +86,38 @@ def test_replaced_worker_joins(served, port, bundles):
     assert answering(served) == {"3": MANY}
     os.kill(served.pids()[0], signal.SIGKILL)
     eventually(lambda: served.metric("polyhead_worker_restarts_total") == 1)
-    eventually(lambda: served.metric("polyhead_workers") == 2)
+    meanwhile: Counter[str] = Counter()
+
+    def joined() -> bool:
+        meanwhile.update(answering(served))
+        return served.metric("polyhead_workers") == 2
+
+    eventually(joined)
+    assert set(meanwhile) == {"3"}
     assert answering(served) == {"3": MANY}
     port.UnloadBundle(admin.UnloadBundleRequest(bundle_version="3"), timeout=PATIENCE)
     assert answering(served) == {"2": MANY}
+
+
+def test_replaced_worker_with_another_primary(bundles, tmp_path):
+    """All go to what its folder holds now, and it gets what is served beside as well."""
+    folder = shutil.copytree(bundles[0], tmp_path / "own")
+    served = WorkerServer(folder, tmp_path, "--admin-port=0", "--max-bundles=3")
+    try:
+        with grpc.insecure_channel(served.urls["admin"]) as channel:
+            port = AdminServiceStub(channel)
+            reload(port, bundles[2], beside=True)
+            share = admin.Share(bundle_version="3", part=1)
+            port.SetTraffic(admin.SetTrafficRequest(traffic=admin.Traffic(canaries=[share])))
+            shutil.copytree(bundles[1], folder, dirs_exist_ok=True)
+            os.kill(served.pids()[0], signal.SIGKILL)
+            eventually(lambda: served.metric("polyhead_worker_restarts_total") == 1)
+            eventually(lambda: served.metric("polyhead_workers") == 2)
+            assert answering(served) == {"3": MANY}
+            listed = port.ListBundles(admin.ListBundlesRequest(), timeout=PATIENCE)
+            assert [bundle.version for bundle in listed.bundles] == ["2", "3"]
+    finally:
+        served.close()
 
 
 def test_impossible_traffic(served, port):

@@ -105,17 +105,32 @@ class WorkerCrew:
         if self._wanted is None:
             await self._note()
             return True
+        return await self.lead(worker)
+
+    async def lead(self, worker: Worker) -> bool:
+        """Bring a worker to where the others are.
+
+        Returns:
+            Whether it came there; False where it serves another primary.
+        """
         answer = await _ask(worker, {"do": "listing"})
         there = {bundle["identity"] for bundle in answer["bundles"]}
-        primary, *others = self._wanted.bundles
-        if primary.identity not in there:
+        if self._wanted is not None and self._wanted.bundles[0].identity not in there:
             return False
-        for bundle in others:
-            await _ask(worker, {"do": "stage", "path": bundle.path, "beside": True})
-            await _ask(worker, {"do": "commit", "identity": bundle.identity, "beside": True})
-        traffic = json_format.MessageToDict(self._wanted.traffic)
-        await _ask(worker, {"do": "traffic", "traffic": traffic})
+        for order in self.beside():
+            await _ask(worker, order)
         return True
+
+    def beside(self) -> list[Order]:
+        """What gives a worker with the same primary the other bundles, and their traffic."""
+        if self._wanted is None:
+            return []
+        orders: list[Order] = []
+        for bundle in self._wanted.bundles[1:]:
+            orders.append({"do": "stage", "path": bundle.path, "beside": True})
+            orders.append({"do": "commit", "identity": bundle.identity, "beside": True})
+        traffic = json_format.MessageToDict(self._wanted.traffic)
+        return [*orders, {"do": "traffic", "traffic": traffic}]
 
     async def _note(self) -> None:
         self._wanted = await self.listing()

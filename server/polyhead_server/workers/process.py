@@ -23,6 +23,7 @@ from polyhead_server.workers.orders import obey
 from polyhead_server.workers.snapshot import take
 
 if TYPE_CHECKING:
+    from polyhead_server.rollout.candidates import Candidates
     from polyhead_server.settings import Settings
 
 NOT_DRAINED = 1
@@ -44,7 +45,7 @@ def main() -> int:
         settings = options.SERVE.read(orders["settings"], {})
         configure_logs(settings.log_format, settings.log_level, worker=orders["worker"])
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            drained = runner.run(_run(settings, lifeline))
+            drained = runner.run(_run(settings, lifeline, orders["first"]))
     except SettingsError as error:
         lifeline.tell(failed=list(error.problems))
         return FAILED
@@ -54,7 +55,7 @@ def main() -> int:
     return 0 if drained else NOT_DRAINED
 
 
-async def _run(settings: Settings, lifeline: Lifeline) -> bool:
+async def _run(settings: Settings, lifeline: Lifeline, first: list[dict[str, Any]]) -> bool:
     from polyhead_server.lifecycle import start_server  # noqa: PLC0415 - after the logs are set up
 
     stop = asyncio.Event()
@@ -62,7 +63,12 @@ async def _run(settings: Settings, lifeline: Lifeline) -> bool:
     # A group of processes may be told to stop as a whole and by the supervisor: twice means once.
     stop_on_signals(stop, at_once=lambda _: None)
     reload_on_signal(lambda: None)  # that is the supervisor's affair
-    server = await start_server(settings)
+
+    async def prepare(candidates: Candidates) -> None:
+        for order in first:
+            await obey(order, candidates)  # what fails is tried again, and told, by the supervisor
+
+    server = await start_server(settings, prepare)
     registry = server.metrics.registry
     patience = settings.drain_seconds + LAST_SECONDS
 

@@ -172,7 +172,8 @@ class Supervisor:
         own: dict[str, Any] = {"metrics_port": -1, "admin_port": -1, "watch_bundle": False}
         settings = replace(self._settings, threads=threads, bundle=self._bundle(), **own)
         try:
-            worker = self._workers[index] = await Worker.start(index, settings)
+            first = self._crew.beside()
+            worker = self._workers[index] = await Worker.start(index, settings, first)
         except OSError as error:  # no memory, processes or files left: others may end soon
             return _Life(served=False, drained=True, end=f"not started: {error.strerror}")
         _log.info("worker_started", worker=index, pid=worker.pid)
@@ -212,8 +213,11 @@ class Supervisor:
     async def _welcome(self, worker: Worker) -> None:
         """Have a worker serve what the others do."""
         try:
-            if not await self._rollout.alone(lambda: self._crew.welcome(worker)):
-                self._rollout.ask(str(self._bundle()))
+            if await self._rollout.alone(lambda: self._crew.welcome(worker)):
+                return
+            await self._rollout.try_reload(str(self._bundle()))
+            if not await self._rollout.alone(lambda: self._crew.lead(worker)):
+                _log.error("worker_differs", worker=worker.index, reason="it has another primary")
         except RequestError as error:
             _log.error("worker_differs", worker=worker.index, reason=str(error))
         except asyncio.CancelledError:

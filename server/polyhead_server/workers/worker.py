@@ -15,6 +15,8 @@ from polyhead_server import options
 from polyhead_server.ready import Ready
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from polyhead_server.settings import Settings
     from polyhead_server.workers.orders import Order, Report
     from polyhead_server.workers.snapshot import Snapshot
@@ -52,8 +54,13 @@ class Worker:
         self._hearing = asyncio.create_task(self._hear(reader))
 
     @classmethod
-    async def start(cls, index: int, settings: Settings) -> Self:
+    async def start(cls, index: int, settings: Settings, first: Sequence[Order] = ()) -> Self:
         """Start a process that serves with these settings.
+
+        Args:
+            index: its number.
+            settings: its own.
+            first: orders that it carries out before it answers anybody.
 
         Raises:
             OSError: the system gives no further process or file.
@@ -70,7 +77,8 @@ class Worker:
             )
             unless_started.pop_all()
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_LONGEST_LINE)
-        orders = {"worker": index, "settings": options.SERVE.flags(settings)}
+        flags = options.SERVE.flags(settings)
+        orders = {"worker": index, "settings": flags, "first": list(first)}
         writer.write(json.dumps(orders).encode() + b"\n")
         return cls(index, process, reader, writer)
 
