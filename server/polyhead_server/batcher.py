@@ -72,6 +72,7 @@ class Batcher(Generic[Item, Output]):
         engines: batches that may run at the same time.
         beside: make the outputs of a batch while the next one runs.
         computing: the engine computes in the threads that call it.
+        typical: asked after a batch whether it tells what batches cost.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Batcher(Generic[Item, Output]):
         engines: int = 1,
         beside: bool = False,
         computing: bool = True,
+        typical: Callable[[], bool] = lambda: True,
     ) -> None:
         self._bounds = bounds or Bounds()
         self._observer = observer
@@ -92,6 +94,7 @@ class Batcher(Generic[Item, Output]):
         self._waiting = self._queue(engines)
         self._forecast = Forecast(self._waiting, self._cost, self._bounds)
         self._beside = beside
+        self._typical = typical
         self._threads = EngineThreads(
             encode,
             self._waiting,
@@ -344,7 +347,8 @@ class Batcher(Generic[Item, Output]):
             self._observer.failed()
             return
         run = outcome.result
-        seconds = run.encode_seconds if self._beside else run.encode_seconds + run.heads_seconds
-        self._cost.learn(run.tokens + run.wasted_tokens, seconds)
-        self._forecast.learn_batch(run.tokens)
+        if self._typical():
+            seconds = run.encode_seconds if self._beside else run.encode_seconds + run.heads_seconds
+            self._cost.learn(run.tokens + run.wasted_tokens, seconds)
+            self._forecast.learn_batch(run.tokens)
         self._observer.batch(run, len(outcome.entries))

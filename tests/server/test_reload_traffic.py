@@ -18,6 +18,7 @@ from polyhead import AsyncClient, NotFoundError
 from polyhead.admin.v1 import admin_service_pb2 as admin
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead_server.bundle import identify_bundle, seal_bundle
+from polyhead_server.inference import open_inference_pb2 as open_inference
 from polyhead_server.rollout import shadow
 from polyhead_server.rollout.cores import Cores
 from polyhead_server.rollout.traffic import Share, Traffic
@@ -127,6 +128,8 @@ async def test_shadow_agreement(bundles):
     async with running(bundles[0], admin_port=0) as (server, stub), admin_of(server) as port:
         await beside(port, bundles[2])
         await send(port, shadows=shares(v3=1))
+        cost = server._bundles.roster.find("3").batcher._cost
+        known = cost._runs, cost.seconds(64)
         assert set(await versions(stub, ids)) == {"1"}
         metric = server.metrics.registry.get_sample_value
         await until(lambda: metric("polyhead_shadow_documents_total", {"result": "compared"}) == 20)
@@ -141,6 +144,9 @@ async def test_shadow_agreement(bundles):
         assert agreement("topic", "agree") is agreement("topic", "differ") is None
         assert metric("polyhead_documents_total") == 20
         assert metric("polyhead_bundle_documents_total", {"bundle_version": "3"}) == 0
+        assert metric("polyhead_batch_texts_sum") == 20
+        # Its batches were mostly waiting for others: no measure for callers that it may have.
+        assert (cost._runs, cost.seconds(64)) == known
 
 
 async def test_shadow_that_fails(bundles):
@@ -157,6 +163,7 @@ async def test_shadow_that_fails(bundles):
             await load.more()
         metric = server.metrics.registry.get_sample_value
         await until(lambda: metric("polyhead_shadow_documents_total", {"result": "failed"}) > 0)
+        assert metric("polyhead_failed_batches_total") == 0
         assert set(load.versions) == {"1"}
 
 
@@ -179,6 +186,43 @@ async def test_shadow_that_hangs_is_dropped(bundles, monkeypatch):
         assert metric("polyhead_shadow_documents_total", {"result": "dropped"}) == 7
         passes.set()
         await until(lambda: metric("polyhead_shadow_documents_total", {"result": "compared"}) == 3)
+
+
+async def test_a_message_that_waited_for_its_turn_across_a_reload(bundles):
+    """What a stream asks of a model is answered by the bundle of then, by its own labels."""
+    quota = {"client_chars_per_second": 10.0, "client_chars_burst": 10.0}
+    async with (
+        running(bundles[0], **quota) as (server, _),
+        grpc.aio.insecure_channel(server.ready.address) as channel,
+    ):
+        call = channel.stream_stream(
+            "/inference.GRPCInferenceService/ModelStreamInfer",
+            request_serializer=open_inference.ModelInferRequest.SerializeToString,
+            response_deserializer=open_inference.ModelStreamInferResponse.FromString,
+        )()
+        for number, version in enumerate(("", "", "1", "")):
+            await call.write(_infer("topic" if number == 3 else "sentiment", version))
+        first = (await call.read()).infer_response
+        await server._bundles.rollout.reload(str(bundles[2]))
+        second, pinned, lost = [await call.read() for _ in range(3)]
+    assert (first.model_version, second.infer_response.model_version) == ("1", "3")
+    assert "there is version '3'" in pinned.error_message
+    assert "'topic' is not found" in lost.error_message
+
+
+def _infer(model, version):
+    return open_inference.ModelInferRequest(
+        model_name=model,
+        model_version=version,
+        inputs=[
+            {
+                "name": "text",
+                "datatype": "BYTES",
+                "shape": [1],
+                "contents": {"bytes_contents": [b"1234567890"]},
+            }
+        ],
+    )
 
 
 async def test_version_by_call(bundles):

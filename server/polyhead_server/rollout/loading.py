@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from polyhead_server.model import Job, WindowOutput
     from polyhead_server.recall import Recall
     from polyhead_server.settings import Settings
+    from polyhead_server.worker import Ran
 
 _log = structlog.get_logger(__name__)
 
@@ -104,6 +105,7 @@ class Loader:
         engine.yields = LOADING_YIELDS if aside else 0
         settings = replace(self._settings, warm_seconds=_EVERY_LENGTH) if aside else self._settings
         error = prepare_engine(model, settings, self._ensure_wanted)
+        engine.yields = 0  # what is timed now is what its batches will cost
         _log.info("warm", seconds=round(time.monotonic() - start, 3), error=error)
         try:
             if aside:
@@ -146,12 +148,13 @@ class Loader:
         )
         return Batcher(
             self.runs.around(loaded.model.encode),
-            observer=self._metrics,
+            observer=_Observer(loaded.engine, self._metrics, self._quiet),
             bounds=bounds,
             cost=loaded.cost,
             engines=loaded.engine.streams,
             beside=self._beside(loaded.engine.streams),
             computing=not loaded.engine.apart,
+            typical=lambda: not loaded.engine.yields,  # else most of it is waiting for others
         )
 
     def _beside(self, engines: int) -> bool:
@@ -160,6 +163,39 @@ class Loader:
         Several engines keep the processors busy meanwhile: it would only be in their way.
         """
         return engines == 1 and usable_cpus() >= 2 * self._workers
+
+
+class _Observer:
+    """Tells of a bundle's batches where callers wait for them, and not of a shadow's."""
+
+    def __init__(self, engine: SharedEngine, metrics: Metrics, quiet: Metrics) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._quiet = quiet
+
+    @property
+    def _told(self) -> Metrics:
+        return self._quiet if self._engine.yields else self._metrics
+
+    def batch(self, run: Ran[WindowOutput], items: int) -> None:
+        """A batch went through the engine."""
+        self._told.batch(run, items)
+
+    def failed(self) -> None:
+        """The engine failed on a batch."""
+        self._told.failed()
+
+    def shed(self, reason: str) -> None:
+        """A call was refused."""
+        self._told.shed(reason)
+
+    def cancelled(self) -> None:
+        """A caller went away."""
+        self._told.cancelled()
+
+    def expired(self) -> None:
+        """A call's deadline passed."""
+        self._told.expired()
 
 
 def _ensure_unchanged(folder: Path, model: Model) -> None:
