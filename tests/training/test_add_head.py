@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from background_server import BackgroundServer
 from polyhead.v1 import annotation_service_pb2 as wire
 from polyhead.v1.annotation_service_pb2_grpc import AnnotationServiceStub
 from polyhead.v1.document_pb2 import Document
-from polyhead_server.bundle import open_bundle
+from polyhead_server.bundle import open_bundle, seal_bundle
 from polyhead_server.model import Model
 from polyhead_training.cli import main
 from polyhead_training.evaluation import annotate
@@ -181,6 +182,20 @@ def test_a_name_that_is_taken(capsys, toy, bundle):
     provenance = open_bundle(bundle).manifest.provenance
     assert {item["head"] for item in provenance["torch_figures"]} == {"names", "tags"}
     assert {"reviews", "train"} <= {item["name"] for item in provenance["data_sets"]}
+
+
+def test_first_pooling_on_a_causal_encoder(capsys, toy, bundle):
+    """Refused as `fit` does: the first token has seen no other. Nothing is changed."""
+    manifest = open_bundle(bundle).manifest
+    causal = replace(manifest, tokenizer=replace(manifest.tokenizer, word_piece="last"))
+    seal_bundle(bundle, causal)
+    before = contents(bundle)
+    data = toy.data / "poles/train.jsonl"
+    basics = (bundle, "--name", "spam", "--kind", "classification", "--data", data)
+    errors = told(capsys, "add-head", *basics, "--pooling", "first", code=2)
+    assert 'pooling "first"' in errors
+    assert errors.count("\n") == 1
+    assert contents(bundle) == before
 
 
 def test_a_bundle_with_added_heads_is_still_evaluated(capsys, toy, bundle):

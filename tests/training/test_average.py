@@ -93,6 +93,21 @@ def test_other_tokens_have_no_mean(toy, tmp_path, capsys):
     assert "in its tokenizer" in capsys.readouterr().err
 
 
+def test_a_mean_without_a_head_to_serve_is_no_bundle(toy, tmp_path, capsys):
+    """Such runs are trained with --no-export; one line says what is missing."""
+    other = shutil.copytree(toy.run, tmp_path / "other.run")
+    text = (other / CONFIG_COPY).read_text().replace("export = false\n", "")
+    (other / CONFIG_COPY).write_text(text.replace("[[heads]]", "[[heads]]\nexport = false"))
+    runs = ["average", str(other), str(other), "--data", str(toy.data)]
+    assert main([*runs, "--out", str(tmp_path / "mean")]) == 2
+    told = capsys.readouterr().err
+    assert told == (
+        f"{other}/config.toml: every head has export = false: there is no bundle to make of the "
+        "mean\n"
+    )
+    assert not list(tmp_path.glob("mean*"))
+
+
 def test_what_failed_can_be_given_again(toy, tmp_path, capsys, monkeypatch):
     """Missing data are told by the run that wants them, and nothing is left of a failed export."""
     out = tmp_path / "mean"

@@ -199,6 +199,7 @@ def test_evaluate_prints_json(capsys, toy):
     """One object with the same figures."""
     content = json.loads(told(capsys, ["evaluate", toy.bundle, "--data", toy.data, "--json"]))
     assert (content["bundle"], content["torch_measured_now"]) == ("toy", True)
+    assert content["left_out"] == []
     assert len(content["served"]) == len(content["torch"]) == 7
     assert {"head", "source", "split", "metric", "value", "count"} <= content["served"][0].keys()
 
@@ -220,6 +221,26 @@ def test_evaluate_names_missing_files(capsys, toy, tmp_path):
     errors = told(capsys, ["evaluate", toy.bundle, "--data", tmp_path], code=2)
     assert errors.count("cannot be read") == 5
     assert all(line.startswith(f"{toy.bundle} (") for line in errors.splitlines())
+
+
+def test_figures_of_other_texts_are_not_compared(capsys, toy, bundle):
+    """Training examples were held out for dev: they are not read again, which is said."""
+    manifest = open_bundle(bundle).manifest
+    known = manifest.provenance
+    known["config"] = known["config"].replace("passes = 4.0", "passes = 4.0\nhold_out = 10")
+    for figure in known["torch_figures"]:
+        figure["count"] += 10 * (figure["source"] == "reviews" and figure["split"] == "dev")
+    seal_bundle(bundle, manifest)
+    arguments = ["evaluate", bundle, "--data", toy.data]
+    content = json.loads(told(capsys, [*arguments, "--json"]))
+    served, torch = (
+        {(figure["source"], figure["split"]) for figure in content[side]}
+        for side in ("served", "torch")
+    )
+    assert served - torch == {("reviews", "dev")}
+    note = "reviews dev: training examples that were held out (hold_out = 10)"
+    assert content["left_out"] == [note]
+    assert f"not measured: {note}\n" in told(capsys, arguments)
 
 
 def test_evaluate_on_other_data(capsys, toy, tmp_path):

@@ -125,6 +125,16 @@ def test_int8_answers_like_fp32(shop, toy, tmp_path):
     assert min(figure.value for figure in figures) > 0.8
 
 
+def test_a_network_on_another_device_is_exported_and_put_back(shop, tmp_path):
+    """The bundle is made and proven on the CPU; what is measured next finds the network there."""
+    device = torch.device("meta")
+    away = replace(shop, hardware=replace(shop.hardware, device=device, bf16=True))
+    proof = export_bundle(away, tmp_path / "bundle", {})
+    assert proof.cosine > 0.999
+    assert min(proof.agreement.values()) > 0.9
+    assert {value.device for value in shop.network.parameters()} == {device}
+
+
 def replace_precision(shop, precision):
     """Export options of another precision."""
     return replace(shop.config.export, precision=precision)

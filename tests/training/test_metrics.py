@@ -34,6 +34,12 @@ def test_macro_f1_is_the_mean_over_all_labels_seen():
     assert macro_f1(GOLD, PREDICTED) == pytest.approx((4 / 5 + 1 / 2) / 4)
 
 
+def test_labels_that_do_not_count_have_no_part_in_macro_f1():
+    """Answers with them are misses of the others."""
+    assert macro_f1(GOLD, PREDICTED, ("a", "b", "c")) == pytest.approx((4 / 5 + 1 / 2) / 3)
+    assert score("macro_f1", [("a", "b")], [("a", "z")], ("a", "b", "never")) == 0.5
+
+
 @pytest.mark.parametrize("metric", [accuracy, macro_recall, macro_f1])
 def test_no_answers_score_nothing(metric):
     """An empty set gives 0 and no warning."""

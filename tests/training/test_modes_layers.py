@@ -20,6 +20,7 @@ from transformers import (
 
 from polyhead_server.model import Model
 from polyhead_server.packing import pack
+from polyhead_training.checkpoint import BEST, save_weights
 from polyhead_training.errors import TrainingError
 from polyhead_training.export import export_bundle
 from polyhead_training.fit import train
@@ -181,6 +182,54 @@ def test_a_run_of_fewer_layers_goes_on_as_it_is(open_shop, tmp_path):
     second = open_shop(text)
     start_from(second.network, tmp_path / "run")
     assert (features(second) == features(first)).all()
+
+
+def left(shop, folder):
+    """Leaves the network, with other weights than fresh ones, as a run leaves it."""
+    folder.mkdir()
+    with torch.no_grad():
+        for value in shop.network.parameters():
+            value.add_(0.5)
+    save_weights(folder / BEST, shop.network.state_dict())
+    shop.keep(folder)
+    return copied(shop.network)
+
+
+BOTTOM, TOP = {"layers": 1}, {"layers": [1]}
+NEW = {"add_layers": 1}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "ours", "places"),
+    [
+        (BOTTOM | NEW, BOTTOM | NEW, {0: 0, 1: 1}),
+        (TOP | NEW, TOP | NEW, {0: 0, 1: 1}),
+        (TOP, TOP | NEW, {0: 0}),
+        (NEW, TOP | NEW, {0: 1, 1: 2}),
+        (NEW, {"add_layers": 2}, {0: 0, 1: 1, 2: 2}),
+        ({"layers": 2} | NEW, TOP, {0: 1}),
+    ],
+)
+def test_each_layer_is_taken_from_its_place(open_shop, tmp_path, earlier, ours, places):
+    """Pretrained ones by their numbers, added ones as added ones; further ones stay fresh."""
+    given = left(open_shop(mode_config(earlier)), tmp_path / "run")
+    network = open_shop(mode_config(ours)).network
+    fresh = copied(network)
+    start_from(network, tmp_path / "run")
+    name = f"{LAYER}.{{}}.output.dense.weight"
+    own = copied(network)
+    for place in range(len(network.encoder.transformer.encoder.layer)):
+        at = name.format(place)
+        wanted = given[name.format(places[place])] if place in places else fresh[at]
+        assert torch.equal(own[at], wanted)
+
+
+@pytest.mark.parametrize(("earlier", "ours"), [(BOTTOM | NEW, {}), (BOTTOM, TOP), (TOP, {})])
+def test_a_run_without_a_kept_layer_is_no_start(open_shop, tmp_path, earlier, ours):
+    """No other layer, nor an added one, stands in for it."""
+    left(open_shop(mode_config(earlier)), tmp_path / "run")
+    with pytest.raises(TrainingError, match="or of other layers of it"):
+        start_from(open_shop(mode_config(ours)).network, tmp_path / "run")
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.3])

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import random
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from polyhead_training.config_types import SourceConfig
+from polyhead_server.bundle import open_bundle, seal_bundle
+from polyhead_server.model import Model
+from polyhead_training.config_types import HeadConfig, SourceConfig
 from polyhead_training.data import Example
+from polyhead_training.data.load import load_source
+from polyhead_training.evaluation import measure_source
 from polyhead_training.metrics import score, tag_f1_from_raw, word_f1
 from polyhead_training.prediction_counts import figure, label_figures, part_counts
-from polyhead_training.predictions import Part, RawAnswer
+from polyhead_training.predictions import Part, RawAnswer, answered_part
+from polyhead_training.problems import Problems
 
 RNG = random.Random(1)
 LABELS = ("a", "b", "c", "never")
@@ -69,6 +76,42 @@ def test_labels_that_do_not_count():
     assert total(tags, "accuracy") == 0.5
     spans = part_of("spans", "entity_f1", [["B-z", "B-a"]], [["B-y", "B-a"]], labels=("a",))
     assert total(spans, "entity_f1") == 1
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_recall", "macro_f1"])
+def test_answers_that_a_source_does_not_tell_apart(metric):
+    """They are wrong, and no label of their own."""
+    gold = random_tags("abc")
+    answers = [[RNG.choice("abcxyz") for _ in tags] for tags in gold]
+    part = part_of("tagging", metric, gold, answers)
+    assert total(part, metric) == pytest.approx(score(metric, gold, answers, LABELS))
+
+
+@pytest.mark.parametrize("among", [["O", "NOUN", "VERB"], ["NOUN", "VERB", "ADJ"]])
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
+def test_figures_are_those_of_evaluate(toy, tmp_path, among, metric):
+    """Of a source that tells some tags apart only, on words and on raw text."""
+    folder = shutil.copytree(toy.bundle, tmp_path / "bundle")
+    manifest = open_bundle(folder).manifest
+    labels = ("O", "NOUN", "VERB", "ADJ", "PUNCT")  # what was DET is O
+    heads = tuple(replace(h, labels=labels) if h.name == "tags" else h for h in manifest.heads)
+    seal_bundle(folder, replace(manifest, heads=heads))
+    tags = {"DET": "O", "NOUN": "NOUN", "VERB": "VERB", "ADJ": "ADJ", "PUNCT": "O"}
+    known = {tag: name if name in among else among[0] for tag, name in tags.items()}
+    source = SourceConfig(
+        "trees", "tags", "conllu", dev=("tags/dev.conllu",), metric=metric, map=known
+    )
+    source = replace(source, among=tuple(label for label in labels if label in among))
+    problems = Problems()
+    examples = load_source(source, HeadConfig("tags", "tagging", labels), toy.data, problems).dev
+    problems.raise_if_any()
+    model = Model.load(folder, threads=1)
+    part = answered_part(model, source, "dev", examples, source.among)
+    measured = measure_source(model, source, "dev", examples)
+    model.close()
+    assert [m.metric for m in measured] == [metric, "tag_f1_from_raw", "word_f1_from_raw"]
+    for one in measured:
+        assert total(part, one.metric) == pytest.approx(one.value)
 
 
 def test_words_from_raw_text():

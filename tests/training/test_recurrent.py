@@ -12,10 +12,13 @@ from toy_data import toy_config
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from polyhead_server.packing import pack
+from polyhead_training.checkpoint import BEST, save_weights
 from polyhead_training.cli import main
 from polyhead_training.network import Encoder
 from polyhead_training.recurrent import AwdLstmConfig, ElmoConfig
 from polyhead_training.torch_engine import TorchEngine
+from polyhead_training.unfreezing import Unfreezing
+from polyhead_training.workshop import open_workshop
 
 SETTINGS = {
     "awd-lstm": AwdLstmConfig(vocab_size=50, hidden_size=12, inner_size=16, num_hidden_layers=3),
@@ -171,6 +174,56 @@ def test_a_recurrent_encoder_is_tuned_and_measured(kind, stored, tmp_path, toy_d
     shown = capsys.readouterr().out
     assert "reviews" in shown
     assert "mood" in shown
+
+
+def test_no_mean_of_recurrent_runs_is_exported(stored, tmp_path, toy_data, capsys):
+    """A bundle of it would read texts wrongly; nothing is left of the attempt."""
+    config = tmp_path / "toy.toml"
+    config.write_text(toy_config(), encoding="utf-8")
+    shop = open_workshop(config, toy_data, str(stored("elmo")))
+    run = tmp_path / "a.run"
+    run.mkdir()
+    shop.keep(run)
+    save_weights(run / BEST, shop.network.state_dict())
+    paths = ["--data", str(toy_data), "--out", str(tmp_path / "mean")]
+    assert main(["average", str(run), str(run), *paths]) == 2
+    told = capsys.readouterr().err
+    assert told == (
+        "encoders of the family polyhead-elmo cannot be served: there is no bundle to make of the "
+        "mean\n"
+    )
+    assert not list(tmp_path.glob("mean*"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradual_unfreezing_opens_what_learns(kind, stored, tmp_path, toy_data):
+    """An LSTM's second bias never does: its gradients would count, and no step would use them."""
+    config = tmp_path / "toy.toml"
+    text = toy_config().replace("[encoder]\n", '[encoder]\ntrain = "gradual"\n')
+    config.write_text(text, encoding="utf-8")
+    shop = open_workshop(config, toy_data, str(stored(kind)))
+    own = dict(shop.network.named_parameters())
+    before = {name for name, value in own.items() if value.requires_grad}
+    still = own.keys() - before
+    assert still
+    assert all(name.endswith(".bias_hh") for name in still)
+    unfreezing = Unfreezing(shop.network, shop.config)
+    for done, learning in ((1.0, before), (0.0, {n for n in before if n.startswith("heads.")})):
+        unfreezing.reach(done)
+        assert {name for name, value in own.items() if value.requires_grad} == learning
+
+
+@pytest.mark.parametrize("options", ["layers = 1", "add_layers = 1"])
+def test_an_elmo_keeps_its_layers(options, stored, tmp_path, toy_data, capsys):
+    """Its own mix has a share for each; said before anything is trained."""
+    config = tmp_path / "toy.toml"
+    text = toy_config().replace("[encoder]\n", f"[encoder]\n{options}\n")
+    config.write_text(text, encoding="utf-8")
+    paths = ["fit", str(config), "--data", str(toy_data), "--out", str(tmp_path / "out")]
+    assert main([*paths, "--encoder", str(stored("elmo")), "--no-export"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"{config}: layers and add_layers are not for an ELMo")
+    assert told.count("\n") == 1
 
 
 def test_layers_of_different_width_are_not_mixed(stored, tmp_path, toy_data, capsys):

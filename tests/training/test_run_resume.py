@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from toy_data import SOURCES, toy_config
 from polyhead_training.checkpoint import BEST, CHECKPOINT, HISTORY
 from polyhead_training.errors import TrainingError
 from polyhead_training.fit import discard, train
+from polyhead_training.loop import RunPlace
+from polyhead_training.run import Lessons, TrainingRun
 
 NO_DEV = "\n".join(line for line in SOURCES.splitlines() if not line.startswith("dev"))
 QUICK = SOURCES.replace("passes", "max_examples = 24\npasses")
@@ -130,6 +133,29 @@ def test_going_on_from_any_checkpoint_gives_the_same_weights(open_shop, tmp_path
         ours, theirs = (load_file(tmp_path / part / name) for part in ("parts", "whole"))
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+
+
+def test_averaged_weights_come_back_to_the_device_of_the_run(open_shop, tmp_path):
+    """A checkpoint is read to the CPU; steps take the mean where the network is."""
+    shop = open_shop(toy_config(sources=QUICK))
+
+    def made(device):
+        return TrainingRun(
+            shop.config,
+            shop.network,
+            shop.assets.encoder(),
+            lessons=Lessons([], []),
+            validate=list,
+            hardware=replace(shop.hardware, device=torch.device(device)),
+            place=RunPlace(tmp_path, "mark"),
+            watcher=Log(),
+        )
+
+    made("cpu")._save()
+    run = made("meta")
+    run.resume()
+    assert run._average.keys() == shop.network.state_dict().keys()
+    assert {value.device.type for value in run._average.values()} == {"meta"}
 
 
 def test_a_finished_run_is_not_trained_again(open_shop, tmp_path):

@@ -1,5 +1,7 @@
 """A head leaves as an ordinary transformers checkpoint that gives the same in a real pipeline."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from safetensors.torch import load_file
@@ -9,13 +11,17 @@ from transformers import pipeline
 
 from polyhead_training.checkpoint import BEST
 from polyhead_training.cli import main
+from polyhead_training.config import load_config
+from polyhead_training.config_types import DistillationConfig
+from polyhead_training.data import load_all
 from polyhead_training.errors import ExportError, TrainingError
 from polyhead_training.evaluation import annotate
 from polyhead_training.fit import train
 from polyhead_training.progress import Reporter
 from polyhead_training.transformers_export import Order, _windows, export_transformers
+from polyhead_training.transformers_fit import FitOptions, lessons
 from polyhead_training.transformers_model import prove, standard_model
-from polyhead_training.workshop import open_workshop
+from polyhead_training.workshop import open_workshop, reopen_workshop
 
 QUICK = SOURCES.replace("passes", "max_examples = 40\npasses")
 TEXTS = (
@@ -146,6 +152,19 @@ def test_a_fitted_model_agrees_with_the_run(capsys, toy, tmp_path):
     classify = pipeline("text-classification", model=str(out))
     assert classify("The film was superb.")[0]["label"] == "good"
     assert classify("The film was awful.")[0]["label"] == "bad"
+
+
+def test_a_run_teaches_what_it_was_not_taught(toy):
+    """What it was to learn from its own teachers says nothing about what it answers itself."""
+    config = load_config(toy.config)
+    shop = reopen_workshop(config, load_all(config, toy.data), toy.run)
+    sources = tuple(replace(source, soft_targets=False) for source in config.sources)
+    choosy = replace(config, sources=sources, distillation=DistillationConfig(heads=("names",)))
+    (source,) = (source for source in sources if source.name == "reviews")
+    examples = shop.data["reviews"].train[:3]
+    given = lessons(replace(shop, config=choosy), [(source, examples)], FitOptions(), print)
+    assert [lesson.example for lesson in given] == list(examples)
+    assert all(lesson.soft.shape == (1, 3) for lesson in given)
 
 
 def test_fitted_tags_agree_with_the_run(toy, tmp_path, capsys):

@@ -30,7 +30,7 @@ from polyhead_training.bundle_update import update_bundle
 from polyhead_training.calibration import HeadCalibration, calibrate, heated
 from polyhead_training.errors import TrainingError
 from polyhead_training.features import document_rows
-from polyhead_training.predictions import answered_part, head_of
+from polyhead_training.predictions import answered_part
 from polyhead_training.scored import scored, target_rows
 
 if TYPE_CHECKING:
@@ -106,10 +106,7 @@ def add_head(order: HeadOrder) -> AddedHead:
     bundle = opened(order.bundle)
     if order.out is not None:
         check_place(order.out)
-    if head_of(bundle, order.name) and not order.replace:
-        raise TrainingError(
-            f'{order.bundle} has a head "{order.name}" already: give another --name, or --replace'
-        )
+    order.check_bundle(bundle)
     data = read_head_data(order)
     made = _make(order, data)
     judgement, whole = _commit(order, bundle, data, made)

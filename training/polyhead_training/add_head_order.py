@@ -13,7 +13,7 @@ from polyhead_training.errors import TrainingError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from polyhead_server.bundle import Kind, Pooling
+    from polyhead_server.bundle import Bundle, Kind, Pooling
 
 
 _ENDINGS: dict[str, Format] = {
@@ -136,6 +136,23 @@ class HeadOrder:
             check_labels(self.kind, self.labels)
         for file in filter(None, (self.data, self.dev, self.test)):
             self.source(file)
+
+    def check_bundle(self, bundle: Bundle) -> None:
+        """Make sure that a bundle can get the head.
+
+        Raises:
+            TrainingError: it has one of the name, or its encoder cannot be read so.
+        """
+        if not self.replace and any(head.name == self.name for head in bundle.heads):
+            raise TrainingError(
+                f'{self.bundle} has a head "{self.name}" already: give another --name, or --replace'
+            )
+        causal = bundle.manifest.tokenizer.word_piece == "last"
+        if causal and self.pooling == "first":
+            raise TrainingError(
+                'pooling "first" takes the vector of a token that, in a causal encoder such as '
+                f'that of {self.bundle}, has seen no other: take "last", "mean" or "max"'
+            )
 
 
 def check_labels(kind: Kind, labels: tuple[str, ...]) -> None:

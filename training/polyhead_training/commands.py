@@ -86,7 +86,7 @@ def fit(  # noqa: PLR0913 - one for each option of the command
         check_place(out)
         shop = open_workshop(config, data, encoder, team)
         if export:
-            check_servable(shop)
+            check_servable(shop, "give --no-export to train and measure without a bundle")
         if start is not None:
             start_from(shop.network, start)
         opened = open_teachers(teachers)
@@ -122,7 +122,8 @@ def average(runs: Sequence[Path], data: Path, out: Path) -> None:
 
     Raises:
         InputError: configuration or data have errors.
-        TrainingError: the runs have no mean, or ``out`` is taken by something else.
+        TrainingError: the runs have no mean or none that can be served, or ``out`` is taken by
+            something else.
     """
     check_place(out)
     earlier = [earlier_config(run) for run in runs]
@@ -131,6 +132,7 @@ def average(runs: Sequence[Path], data: Path, out: Path) -> None:
     average_runs(runs, place)
     try:
         shop = reopen_workshop(config, sources, place)
+        check_servable(shop, "there is no bundle to make of the mean")
         _finish(open_console(), shop, out, {"mean_of_runs": earlier})
     except BaseException:  # so that the same command can be given again
         shutil.rmtree(place, ignore_errors=True)
@@ -189,12 +191,16 @@ def evaluate(
     except BundleError as error:
         raise TrainingError(str(error)) from None
     own = own_config(known)
-    settings = _measured(load_config(config) if config else own, known)
+    given = load_config(config) if config else own
+    if given is None:
+        raise TrainingError("the bundle does not say how it was trained: give --config")
+    settings = _measured(given, known)
     sources = load_all(settings, data)
     shop = _trained(own, sources, known, folder) if own else None
     served, reference = _measure_both(settings, sources, bundle, shop)
     if shop is None:
         reference = _recorded(known.manifest.provenance, served)
+    left_out = _left_out(given, known)
     if as_json:
         content = {
             "bundle": known.name,
@@ -202,16 +208,18 @@ def evaluate(
             "served": [asdict(figure) for figure in served],
             "torch": [asdict(figure) for figure in reference],
             "torch_measured_now": shop is not None,
+            "left_out": left_out,
         }
         Console(soft_wrap=True).print_json(json.dumps(content))
         return
-    _print_table(open_console(), served, reference, now=shop is not None)
+    console = open_console()
+    _print_table(console, served, reference, now=shop is not None)
+    for note in left_out:
+        console.print(f"not measured: {note}", soft_wrap=True, markup=False)
 
 
-def _measured(config: Config | None, bundle: Bundle) -> Config:
+def _measured(config: Config, bundle: Bundle) -> Config:
     """The configuration with what can be measured: parts beside training, of served heads."""
-    if config is None:
-        raise TrainingError("the bundle does not say how it was trained: give --config")
     heads = {head.name: head for head in bundle.heads}
     sources = tuple(
         replace(source, train=(), hold_out=0)
@@ -225,6 +233,16 @@ def _measured(config: Config | None, bundle: Bundle) -> Config:
         if (ours.kind, set(ours.labels)) != (theirs.kind, set(theirs.labels)):
             raise TrainingError(f'head "{name}" has another kind or other labels in the bundle')
     return replace(config, sources=sources)
+
+
+def _left_out(config: Config, bundle: Bundle) -> list[str]:
+    """What was measured in training and is not now, since it takes the training files."""
+    heads = {head.name for head in bundle.heads}
+    return [
+        f"{source.name} dev: training examples that were held out (hold_out = {source.hold_out})"
+        for source in config.sources
+        if source.head in heads and source.hold_out
+    ]
 
 
 def _trained(
@@ -268,15 +286,16 @@ def _measure_both(
 
 
 def _recorded(provenance: Mapping[str, object], served: Sequence[Measure]) -> list[Measure]:
-    """The torch figures noted at export, for the parts that were measured now."""
+    """The torch figures noted at export, for as many texts of a part as were measured now."""
     keys = {_key(figure) for figure in served}
     noted = provenance.get("torch_figures", [])
     found = [Measure(**item) for item in noted] if isinstance(noted, list) else []
     return [figure for figure in found if _key(figure) in keys]
 
 
-def _key(figure: Measure) -> tuple[str, str, str, str]:
-    return figure.head, figure.source, figure.split, figure.metric
+def _key(figure: Measure) -> tuple[str, str, str, str, int]:
+    """What two figures have in common that can be compared."""
+    return figure.head, figure.source, figure.split, figure.metric, figure.count
 
 
 def _print_table(
@@ -291,7 +310,8 @@ def _print_table(
     for figure in served:
         value = other.get(_key(figure))
         torch = ("", "") if value is None else _beside(figure.value, value)
-        table.add_row(*_key(figure), f"{figure.count:,}", f"{100 * figure.value:.2f}", *torch)
+        names = (figure.head, figure.source, figure.split, figure.metric)
+        table.add_row(*names, f"{figure.count:,}", f"{100 * figure.value:.2f}", *torch)
     console.print(table)
 
 

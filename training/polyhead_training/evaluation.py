@@ -114,7 +114,8 @@ def measure_source(
 
     answers = [answer for _, answer in ask([source_of(example) for example in examples])]
     gold = [example.target for example in examples]
-    figures = [figure(source.metric, score(source.metric, gold, answers), select=source.select)]
+    own = score(source.metric, gold, answers, source.among)
+    figures = [figure(source.metric, own, select=source.select)]
     whole = all(example.spans is not None and example.text for example in examples)
     if raw and whole and spec.kind == "tagging":
         figures += [figure(name, value, select=False) for name, value in _raw(ask, examples)]

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from polyhead_training.config import Config
     from polyhead_training.workshop import Workshop
 
+_CPU = torch.device("cpu")
 _CALIBRATION_TOKENS = 128
 _PROOF_TEXTS = 64
 _LEAST_COSINE = {"int8": 0.95, "fp32": 0.999}
@@ -61,7 +62,8 @@ class Proof:
 def export_bundle(shop: Workshop, out: Path, facts: dict[str, Any]) -> Proof:
     """Write a bundle from the network's present weights and reopen it for a comparison.
 
-    The bundle is made beside ``out`` and takes its place when it has passed.
+    The bundle is made beside ``out`` and takes its place when it has passed. The network is on the
+    CPU for that, in fp32, and then back where it was.
 
     Args:
         shop: configuration, data and network.
@@ -73,7 +75,16 @@ def export_bundle(shop: Workshop, out: Path, facts: dict[str, Any]) -> Proof:
             or ``out`` is something else than a bundle.
     """
     check_place(out)
-    shop.network.eval().to("cpu")
+    shop.network.eval().to(_CPU)
+    try:
+        local = replace(shop, hardware=replace(shop.hardware, device=_CPU, bf16=False))
+        return _proven(local, out, facts)
+    finally:
+        shop.network.to(shop.hardware.device)
+
+
+def _proven(shop: Workshop, out: Path, facts: dict[str, Any]) -> Proof:
+    """Write a bundle beside its place, prove it, and put it there."""
     fresh = place_beside(out)
     (fresh / "heads").mkdir(parents=True)
     try:
@@ -220,7 +231,7 @@ def _proof_texts(shop: Workshop) -> list[Source]:
 
 
 def _cosine(shop: Workshop, served: Model, texts: Sequence[Source]) -> float:
-    reference = TorchEngine(shop.network.encoder, torch.device("cpu"))
+    reference = TorchEngine(shop.network.encoder, _CPU)
     values = []
     for text in texts:
         batch = pack(served.tokenize(text).windows[:1], shop.assets.spec.position_offset)

@@ -35,6 +35,8 @@ class Family:
     """Windows can lie behind each other in one row, held apart by a mask; needed to be served."""
     even: bool = True
     """All layers give vectors of one width: they can be mixed, taken out and added."""
+    fixed: bool = False
+    """It has a share of its own for each layer, so that none can be taken out or added."""
     attention: str = "eager"
     """Implementation of attention that takes any mask and any length."""
 
@@ -50,7 +52,7 @@ _FAMILIES = {
     # DistilBERT's eager attention takes no mask of who sees whom.
     "distilbert": Family(attention="sdpa"),
     AWD_LSTM: Family(causal=True, packable=False, even=False),
-    ELMO: Family(packable=False),
+    ELMO: Family(packable=False, fixed=True),
 }
 
 
@@ -83,6 +85,10 @@ def check_options(config: Config, family: Family) -> None:
     if not family.even and (options.mix or options.layers or options.add_layers):
         raise TrainingError(
             "mix, layers and add_layers are for encoders whose layers are all of one width"
+        )
+    if family.fixed and (options.layers or options.add_layers):
+        raise TrainingError(
+            "layers and add_layers are not for an ELMo, which mixes all of its layers by itself"
         )
     for head in config.heads:
         if family.causal and head.pooling == "first":

@@ -102,9 +102,9 @@ class Loop(ABC):
 
     def resume(self) -> None:
         """Go back to the last checkpoint."""
-        self.progress, self._average = load_checkpoint(
-            self._place.folder, self._module, self._optimiser
-        )
+        self.progress, average = load_checkpoint(self._place.folder, self._module, self._optimiser)
+        device = self._hardware.device  # files are read to the CPU
+        self._average = {name: value.to(device) for name, value in average.items()}
 
     def train(self) -> None:
         """Take all steps that are left, unless measurements stop improving."""

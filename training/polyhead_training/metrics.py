@@ -6,7 +6,7 @@ task evaluation.
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -34,10 +34,19 @@ def macro_recall(gold: Sequence[str], predicted: Sequence[str]) -> float:
     return _mean(table.diagonal()[present] / of_label[present])
 
 
-def macro_f1(gold: Sequence[str], predicted: Sequence[str]) -> float:
-    """Mean of the F1 of each label that occurs in `gold` or in `predicted`."""
+def macro_f1(gold: Sequence[str], predicted: Sequence[str], labels: Collection[str] = ()) -> float:
+    """Mean of the F1 of each label that occurs in `gold` or in `predicted`.
+
+    Args:
+        gold: the right labels.
+        predicted: the answers.
+        labels: those that count; empty for all.
+    """
+    seen = sorted({*gold, *predicted})
     table = _confusion(gold, predicted)
-    return _mean(2 * table.diagonal() / (table.sum(axis=0) + table.sum(axis=1)))
+    values = 2 * table.diagonal() / (table.sum(axis=0) + table.sum(axis=1))
+    counted = [not labels or label in labels for label in seen]
+    return _mean(values[np.array(counted, bool)])
 
 
 def entity_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
@@ -94,22 +103,25 @@ def score(
     metric: str,
     gold: Sequence[str | Sequence[str]],
     predicted: Sequence[str | Sequence[str]],
+    labels: Collection[str] = (),
 ) -> float:
     """The figure called `metric` in configs, over labels of texts or tags of words.
 
-    Except for entities, the tags of all sentences are put in one row. Raises KeyError for an
-    unknown name and ValueError where gold and predicted answers differ in number.
+    Except for entities, the tags of all sentences are put in one row. `labels` are those that the
+    data set tells apart, empty for all: `macro_f1` is their mean. Raises KeyError for an unknown
+    name and ValueError where gold and predicted answers differ in number.
     """
     _check_lengths(gold, predicted)
     if metric == "entity_f1":
         return entity_f1(gold, predicted)
+    if metric == "macro_f1":
+        return macro_f1(_flat(gold), _flat(predicted), labels)
     return _FLAT[metric](_flat(gold), _flat(predicted))
 
 
 _FLAT: dict[str, Callable[[Sequence[str], Sequence[str]], float]] = {
     "accuracy": accuracy,
     "macro_recall": macro_recall,
-    "macro_f1": macro_f1,
 }
 
 

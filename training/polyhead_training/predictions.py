@@ -157,7 +157,7 @@ def answered_part(
     )
     answers = [labels_of(output, spec, len(doc.words), labels) for doc, output in found]
     scores = [_scores(output, spec, labels) for _, output in found]
-    raw = _raw(model, spec, counted)
+    raw = _raw(model, spec, counted, labels)
     return Part(source, split, spec.kind, labels, counted, answers, scores, raw)
 
 
@@ -170,13 +170,15 @@ def _scores(output: HeadOutput, spec: HeadSpec, labels: Sequence[str]) -> list[f
     return [float(score) for score in output.scores]
 
 
-def _raw(model: Model, spec: HeadSpec, examples: Sequence[Example]) -> list[RawAnswer] | None:
+def _raw(
+    model: Model, spec: HeadSpec, examples: Sequence[Example], labels: tuple[str, ...]
+) -> list[RawAnswer] | None:
     whole = all(example.spans is not None and example.text for example in examples)
     if spec.kind != "tagging" or not examples or not whole:
         return None
     texts = [example.text or "" for example in examples]
     found = annotate(model, texts, spec.name, batch_tokens=EVALUATION_TOKENS)
     return [
-        RawAnswer(doc.words, list(labels_of(output, spec, len(doc.words), ())))
+        RawAnswer(doc.words, list(labels_of(output, spec, len(doc.words), labels)))
         for doc, output in found
     ]

@@ -23,24 +23,23 @@ FIGURES = "figures.json"
 """File of a run directory with the figures."""
 
 
-def check_servable(shop: Workshop) -> None:
+def check_servable(shop: Workshop, advice: str) -> None:
     """Make sure that there is a bundle to export.
+
+    Args:
+        shop: configuration and network.
+        advice: what to do where there is none, for the error.
 
     Raises:
         TrainingError: no head is exported; or the encoder is recurrent: it cannot read windows
             behind each other in one row.
     """
     if not any(head.export for head in shop.config.heads):
-        raise TrainingError(
-            f"{shop.config.path}: every head has export = false: give --no-export to train and "
-            "measure without a bundle"
-        )
+        raise TrainingError(f"{shop.config.path}: every head has export = false: {advice}")
     encoder = shop.network.encoder
     if not encoder.packable:
-        raise TrainingError(
-            f"encoders of the family {encoder.transformer.config.model_type} cannot be served: "
-            "give --no-export to train and measure one without a bundle"
-        )
+        family = encoder.transformer.config.model_type
+        raise TrainingError(f"encoders of the family {family} cannot be served: {advice}")
 
 
 def exact_model(shop: Workshop) -> Model:

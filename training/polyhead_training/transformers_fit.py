@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from polyhead_training.config_types import DistillationConfig
 from polyhead_training.objective import distillation
 from polyhead_training.soft_targets import Teacher, teach
 from polyhead_training.transformers_texts import raw_text, word_spans
@@ -73,7 +74,9 @@ def lessons(
         progress: told the source, the examples done and their number.
     """
     chosen = [(source, _drawn(shop, part, len(taught), options)) for source, part in taught]
-    config = replace(shop.config, sources=tuple(source for source, _ in chosen))
+    # What the run itself was to learn from its teachers does not say what it may teach.
+    asked = tuple(replace(source, soft_targets=True) for source, _ in chosen)
+    config = replace(shop.config, sources=asked, distillation=DistillationConfig())
     teacher = Teacher(shop, shop.assets.encoder(), "")
     shop.network.eval()
     with tempfile.TemporaryDirectory() as folder:

@@ -162,7 +162,8 @@ def _fold_shapes(network: MultiTaskNetwork, model: Any) -> None:
     if network.encoder.shapes is None:
         return
     with torch.no_grad():
-        model.get_input_embeddings().weight.add_(network.encoder.shapes.weight[SHAPE_LOWER])
+        weight = model.get_input_embeddings().weight
+        weight.add_(network.encoder.shapes.weight[SHAPE_LOWER].to(weight.device))
 
 
 def _place_text_head(module: HeadModule, model: Any, layout: TextLayout | None) -> None:
@@ -196,7 +197,8 @@ def _place_hidden(module: HeadModule, dense: nn.Linear, out: nn.Linear) -> None:
 
 def _shift_norm(norm: nn.LayerNorm, out: nn.Linear) -> None:
     """Let the last layer norm do what the output's bias does: the standard output has none."""
-    norm.bias.add_(torch.linalg.pinv(out.weight.double()).matmul(out.bias.double()).float())
+    shift = torch.linalg.pinv(out.weight.double()).matmul(out.bias.double()).float()
+    norm.bias.add_(shift.to(norm.bias.device))
 
 
 def _copy(ours: nn.Linear, theirs: nn.Linear) -> None:

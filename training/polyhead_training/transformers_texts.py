@@ -147,8 +147,8 @@ def compare(
         sum(same) / max(1, len(same)),
         _same_pieces(reader, reference, examples),
         source.metric,
-        score(source.metric, gold, ours),
-        score(source.metric, gold, theirs),
+        score(source.metric, gold, ours, source.among),
+        score(source.metric, gold, theirs, source.among),
     )
 
 

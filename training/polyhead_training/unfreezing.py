@@ -81,12 +81,17 @@ class Unfreezing:
 
 
 def _groups_from_the_top(network: MultiTaskNetwork) -> list[list[nn.Parameter]]:
-    """Parameters of each pretrained layer, top first, and of the embeddings."""
+    """Parameters of each pretrained layer, top first, and of the embeddings.
+
+    Those that never learn, such as the second bias of an LSTM, are left out.
+    """
     own = dict(network.named_parameters())
     layers = count_layers([name for name in own if name.startswith(_TRANSFORMER)])
     layers -= network.encoder.added
     groups: list[list[nn.Parameter]] = [[] for _ in range(layers + 1)]
     for name, parameter in own.items():
+        if not parameter.requires_grad:
+            continue
         if name.startswith("encoder.shapes."):
             groups[-1].append(parameter)
         elif name.startswith(_TRANSFORMER) and (depth := depth_below(name, layers)) >= 0:
