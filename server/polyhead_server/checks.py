@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import regex
@@ -18,6 +19,9 @@ EVERY_TASK = "*"
 
 _VISIBLE = regex.compile(r"[^\s\p{Z}\p{Cc}\p{Cf}\p{Cs}]")
 _SHOWN_NAME = 64
+_MOST_TOLD = 32
+"""Mistakes of one kind that are told of one document: a message of some megabytes holds millions,
+and the event loop has others to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,9 @@ def check_tasks(tasks: Sequence[str], known: Mapping[str, object]) -> Iterator[V
     """Find what is wrong with the tasks asked for."""
     if not tasks:
         yield Violation("tasks", f"must hold at least one of {_listed(known)}, or {EVERY_TASK!r}")
+    if len(tasks) > len(known) + _MOST_TOLD:
+        yield Violation("tasks", f"holds {len(tasks)}, more than there are")
+        return
     seen: set[str] = set()
     for index, task in enumerate(tasks):
         field = f"tasks[{index}]"
@@ -77,14 +84,18 @@ def check_tasks(tasks: Sequence[str], known: Mapping[str, object]) -> Iterator[V
         seen.add(task)
 
 
+def check_count(count: int, form: Form, limits: Limits) -> Iterator[Violation]:
+    """Find whether there are more documents than there may be: none of them is looked at then."""
+    if count > limits.max_documents:
+        text = f"holds {count}, more than the limit of {limits.max_documents}"
+        yield Violation(form.container, text)
+
+
 def check_size(sizes: Sequence[int], form: Form, limits: Limits) -> Iterator[Violation]:
     """Find what is wrong with the number and total size of the documents."""
     if not sizes:
         yield Violation(form.container, "must hold at least one")
-    if len(sizes) > limits.max_documents:
-        yield Violation(
-            form.container, f"holds {len(sizes)}, more than the limit of {limits.max_documents}"
-        )
+    yield from check_count(len(sizes), form, limits)
     total = sum(sizes)
     fits_alone = max(sizes, default=0) <= limits.max_text_chars
     if fits_alone and total > limits.max_request_chars:
@@ -133,9 +144,11 @@ def _check_text(text: str, field: str) -> Iterator[Violation]:
 def _check_words(words: tuple[str, ...], field: str) -> Iterator[Violation]:
     if not words:
         yield Violation(field, "must hold at least one word")
-    for index, word in enumerate(words):
-        if not (word.isalnum() or _VISIBLE.search(word)):
-            yield Violation(f"{field}[{index}]", "must hold at least one visible character")
+    invisible = (
+        index for index, word in enumerate(words) if not (word.isalnum() or _VISIBLE.search(word))
+    )
+    for index in islice(invisible, _MOST_TOLD):
+        yield Violation(f"{field}[{index}]", "must hold at least one visible character")
 
 
 def _listed(known: Mapping[str, object]) -> str:

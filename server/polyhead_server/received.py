@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 MessageT = TypeVar("MessageT", bound=Message)
 
 _NOT_UTF8 = "is not valid UTF-8"
+_MOST_STEPS = 100_000
+"""Parts of a message that are searched for text that is not UTF-8: a tenth of a second of the event
+loop. A message of some megabytes may have millions, and comes before its caller is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +81,55 @@ class Decoder(Generic[MessageT]):
     def _mend(self, data: bytes) -> Received[MessageT]:
         try:
             twin = self._twin.FromString(data)
-            paths = list(_blank_bad_text(twin, "", self._blobs))
+            paths = list(_blank_bad_text(twin, "", self._blobs, _Steps(_MOST_STEPS)))
             message = self._type.FromString(twin.SerializeToString())
         except DecodeError:
             name = self._type.DESCRIPTOR.full_name
-            violation = Violation("message", f"is not a valid {name} in protobuf encoding")
-            return Received(self._type(), (violation,), malformed=True)
+            return self._empty(f"is not a valid {name} in protobuf encoding")
+        except _TooManyError:
+            return self._empty("holds text that is not valid UTF-8, in too many parts to say where")
         return Received(message, tuple(Violation(path, _NOT_UTF8) for path in paths))
 
+    def _empty(self, problem: str) -> Received[MessageT]:
+        return Received(self._type(), (Violation("message", problem),), malformed=True)
 
-def _blank_bad_text(message: Message, prefix: str, blobs: frozenset[str]) -> Iterator[str]:
+
+class _TooManyError(Exception):
+    """A message has more parts than are looked at one by one."""
+
+
+class _Steps:
+    """Counts the parts of a message that are looked at.
+
+    Args:
+        most: how many may be.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def take(self, count: int) -> None:
+        """Look at so many more.
+
+        Raises:
+            _TooManyError: they are too many.
+        """
+        self._left -= count
+        if self._left < 0:
+            raise _TooManyError
+
+
+def _blank_bad_text(
+    message: Message, prefix: str, blobs: frozenset[str], steps: _Steps
+) -> Iterator[str]:
     """Empty every value that should be UTF-8 and is not, and give its path."""
     for field, value in message.ListFields():
+        steps.take(len(value) if field.is_repeated else 1)
         path = prefix + field.name
         if field.message_type is not None:
             parts = enumerate(value) if field.is_repeated else [(None, value)]
             for index, part in parts:
-                yield from _blank_bad_text(part, f"{_at(path, index)}.", blobs)
+                yield from _blank_bad_text(part, f"{_at(path, index)}.", blobs, steps)
         elif field.type == field.TYPE_BYTES and field.full_name not in blobs:
             yield from _blank_bad_values(message, field.name, value, path)
 

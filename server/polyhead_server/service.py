@@ -9,7 +9,8 @@ import grpc
 from polyhead.v1 import annotation_service_pb2 as pb
 from polyhead_server import convert
 from polyhead_server.calls import Method
-from polyhead_server.checks import chars
+from polyhead_server.checks import DOCUMENTS, chars, check_count
+from polyhead_server.errors import InvalidRequestError
 from polyhead_server.received import Decoder
 from polyhead_server.schedule import Priority
 from polyhead_server.stream import Stream
@@ -43,6 +44,9 @@ class AnnotationService:
     async def annotate(self, request: pb.AnnotateRequest, call: Call) -> pb.AnnotateResponse:
         """Annotate documents that stand or fall together."""
         unit = convert.unit_of(request.offset_unit)
+        violations = [*check_count(len(request.documents), DOCUMENTS, self._roster.limits)]
+        if violations:
+            raise InvalidRequestError(violations)
         sources = [convert.source_of(document) for document in request.documents]
         call.charge(lambda: sum(map(chars, sources)))
         annotated = await self._roster.annotate(

@@ -11,7 +11,7 @@ import grpc
 
 from polyhead_server import convert
 from polyhead_server.calls import on_deadline, told
-from polyhead_server.checks import chars
+from polyhead_server.checks import ITEMS, chars, check_count
 from polyhead_server.errors import (
     DeadlineExceededError,
     DrainingError,
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from polyhead_server.rollout.roster import Roster
 
 _MOST_ID_CHARS = 128
+_TOLD = 8
+"""Times the limit of items that are each told that they are too many. The status of one takes as
+much room as a thousand empty items."""
 _ITEM = re.compile(r"items\[(\d+)\]")
 
 
@@ -65,7 +68,7 @@ class Stream:
         is given the error as one more answer, without an id.
 
         Raises:
-            InvalidRequestError: a message was not one, or held no items.
+            InvalidRequestError: a message was not one, or held no items, or too many.
             DrainingError: the server is shutting down; what was not answered was not read.
             DeadlineExceededError: the time that any call may take is over; likewise.
         """
@@ -95,13 +98,21 @@ class Stream:
                 return
             received = cast("Received[pb.AnnotateStreamRequest]", message)
             self._call.received()
-            if received.malformed:
-                self._end = InvalidRequestError(received.violations)
-            elif not received.message.items:
-                self._end = InvalidRequestError([Violation("items", "must hold at least one")])
+            violations = self._unanswerable(received)
+            if violations:
+                self._end = InvalidRequestError(violations)
             else:
                 self._room.take(len(received.message.items))
                 group.create_task(self._answer(received))
+
+    def _unanswerable(self, received: Received[pb.AnnotateStreamRequest]) -> Sequence[Violation]:
+        """What is wrong with a message that has no items, or more than are worth an answer each."""
+        if received.malformed:
+            return received.violations
+        count, limits = len(received.message.items), self._roster.limits
+        if not count:
+            return [Violation("items", "must hold at least one")]
+        return [*check_count(count, ITEMS, limits)] if count > _TOLD * limits.max_documents else []
 
     async def _answer(self, received: Received[pb.AnnotateStreamRequest]) -> None:
         response = await self._response(received)

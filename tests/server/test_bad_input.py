@@ -82,6 +82,25 @@ def test_bad_tasks(stub, tasks, field):
     assert field in fields(error)
 
 
+@pytest.mark.parametrize(
+    ("bad", "violations"),
+    [
+        (request(text("hello"), tasks=["pos"] * 500_000), ["tasks"]),
+        (request(*[doc.Document()] * 500_000), ["documents"]),
+        (
+            request(words("good", *["\u200b"] * 30_000), tasks=["mood"]),
+            ["tasks[0]", *(f"documents[0].words.words[{n}]" for n in range(1, 32))],
+        ),
+    ],
+    ids=["tasks", "documents", "words"],
+)
+def test_too_many_mistakes_to_name(stub, bad, violations):
+    """A message of some megabytes holds more than anybody is told of."""
+    error = refused(stub.Annotate, bad)
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert fields(error) == violations
+
+
 def test_limits_are_named(stub):
     """The message says how much was given and how much may be."""
     error = refused(stub.Annotate, request(text("a" * 1_000_000)))

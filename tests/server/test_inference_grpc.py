@@ -206,6 +206,7 @@ INPUTS = {
     "none": ([], "inputs"),
     "other name": ([text_input("a", name="document")], "inputs[0].name"),
     "twice": ([text_input("a"), text_input("b")], "inputs[1].name"),
+    "hundreds of thousands": ([text_input()] * 300_000, "inputs"),
     "numbers": ([text_input(datatype="INT32", shape=[1])], "inputs[0].datatype"),
     "no shape": ([text_input("a", shape=[])], "inputs[0].shape"),
     "square": ([text_input(*"abcd", shape=[2, 2])], "inputs[0].shape"),

@@ -52,6 +52,15 @@ def test_bytes_by_right_maps_and_inner_messages():
     assert received.message.parameters["good"].string_param == "fine"
 
 
+def test_too_many_parts_to_look_at():
+    """Where text that is not UTF-8 is among millions, it is not searched for."""
+    data = stream_request(*"a" * 60_000, "@@").SerializeToString().replace(b"@@", b"\xff\xff")
+    received = DECODE(data)
+    assert received.malformed
+    assert [violation.field for violation in received.violations] == ["message"]
+    assert not received.message.items
+
+
 def test_no_message():
     """Bytes that cannot be read at all give an empty message that says so."""
     received = DECODE(b"\xff")

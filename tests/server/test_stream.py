@@ -108,7 +108,14 @@ def test_item_that_is_not_utf8(server):
 
 
 @pytest.mark.parametrize(
-    ("data", "field"), [(b"", "items"), (b"\xff\xff", "message")], ids=["no items", "no message"]
+    ("data", "field"),
+    [
+        (b"", "items"),
+        (b"\xff\xff", "message"),
+        (b"\n\0" * 4_000_000, "items"),
+        (b"\n\0" * 2_000_000 + b"\n\3\n\1\xff", "message"),
+    ],
+    ids=["no items", "no message", "millions of items", "millions of items and not UTF-8"],
 )
 def test_message_that_cannot_be_answered_ends_the_stream(server, data, field):
     """What was read before is answered; then the stream ends with INVALID_ARGUMENT."""

@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     from polyhead_server.inference.tensors import Tensor
 
 
+_MOST_PARTS = 1024
+"""Inputs, outputs and parameters that are read of one message; no model has so many."""
+
+
 def infer_request(message: pb.ModelInferRequest) -> InferRequest:
     """A request from its message.
 
     Raises:
-        InvalidRequestError: raw contents and inputs do not go together.
+        InvalidRequestError: raw contents and inputs do not go together, or it holds too much.
     """
+    for name in ("inputs", "outputs", "parameters"):
+        if len(getattr(message, name)) > _MOST_PARTS:
+            raise wrong(name, f"must hold no more than {_MOST_PARTS}")
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
         text = f"expected {len(message.inputs)} entries, one for each input, but got {len(raw)}"
