@@ -132,6 +132,21 @@ async def test_replaced_client_authorities(tiny_bundle, tmp_path, files, authori
         assert not await reads(url, authority, old, tmp_path)
 
 
+async def test_no_session_outlives_its_authority(tiny_bundle, tmp_path, files, authority):
+    """TLS 1.2 is not spoken: it takes sessions up whatever authority is in force by then."""
+    pair = authority.issue("client")
+    settings = {**files, "tls_client_ca": tmp_path / "ca.pem"}
+    (tmp_path / "client.pem").write_bytes(b"".join(pair))
+    context = ssl.create_default_context(cadata=authority.pem.decode())
+    context.load_cert_chain(tmp_path / "client.pem")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with serving(tiny_bundle, **settings) as server:
+        url = f"{server.ready.inference}/v2"
+        assert await asyncio.to_thread(get, url, authority, pair, tmp_path) == 200
+        with pytest.raises((urllib.error.URLError, ConnectionError, ssl.SSLError)):
+            await asyncio.to_thread(urllib.request.urlopen, url, timeout=PATIENCE, context=context)
+
+
 async def welcome(server, authority, pair) -> bool:
     try:
         return bool((await annotate(server, authority, pair)).annotations)

@@ -155,7 +155,12 @@ def _http2() -> Json:
 
 def _tls(settings: GatewaySettings, authorities: Path, protocols: Sequence[str]) -> Json:
     trusted: Json = {"trusted_ca": {"filename": str(authorities)}}
-    context: Json = {"alpn_protocols": protocols, "validation_context": trusted}
+    context: Json = {
+        "alpn_protocols": protocols,
+        "validation_context": trusted,
+        # Envoy as a client stops at 1.2 unless told; servers that ask for certificates want 1.3.
+        "tls_params": {"tls_maximum_protocol_version": "TLSv1_3"},
+    }
     names: Json = {"auto_host_sni": True, "auto_sni_san_validation": True}
     if settings.upstream_name is not None:
         names = {"sni": settings.upstream_name}

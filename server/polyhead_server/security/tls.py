@@ -131,6 +131,8 @@ def _context(files: Files) -> ssl.SSLContext:
     try:
         context.load_cert_chain(files.cert, files.key, password=_no_password)
         if files.client_ca is not None:
+            # OpenSSL itself keeps sessions of TLS 1.2, tickets or not, and Python cannot forbid it.
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
             context.load_verify_locations(files.client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ValueError) as error:
