@@ -92,7 +92,7 @@ class Server:
             log_text=settings.log_text,
             tracing=self._tracing,
         )
-        self._inference = Inference(bundles.roster)
+        self._inference = Inference(bundles.roster, lambda: bool(self._is_ready("")))
         self._http_socket = http_socket
         self._http_port = None if http_socket is None else self._make_http_port()
         bundle = bundles.roster.bundle

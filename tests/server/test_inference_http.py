@@ -10,6 +10,7 @@ import json
 import socket
 import ssl
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -26,6 +27,7 @@ from background_server import (
 from tiny_bundle import HEADS, write_tiny_bundle
 
 from polyhead_server.errors import StartError
+from polyhead_server.inference import http_port
 from polyhead_server.inference.http_wire import HTTP_STATUS
 from polyhead_server.lifecycle import start_server
 from polyhead_server.wire_errors import CODES
@@ -129,6 +131,33 @@ def test_paths_with_and_without_version(get, post):
         assert get(f"{model}/config").json["name"] == "topic"
         assert get(f"{model}/stats").json["model_stats"][0]["name"] == "topic"
         assert post(request(), f"{model}/infer").status == 200
+
+
+async def test_probes_are_no_calls(tiny_bundle):
+    """Gateways ask every second: rates of errors and times are to be those of callers."""
+    async with running(tiny_bundle, inference_http_port=0) as (server, _):
+        for path in ("/v2/health/live", "/v2/health/ready", "/v2"):
+            assert started(server) == 0
+            assert (await asyncio.to_thread(ask, server, "GET", path)).status == 200
+        assert started(server) == 1
+
+
+def started(server) -> float:
+    found = server.metrics.registry.collect()
+    samples = [sample for metric in found for sample in metric.samples]
+    return sum(s.value for s in samples if s.name == "grpc_server_started_total")
+
+
+def test_addresses_of_version_4_on_a_socket_of_version_6():
+    """They are who they are on a socket of their own, for quotas and logs."""
+
+    def peer(*name):
+        transport = SimpleNamespace(get_extra_info=lambda _: name)
+        return http_port._peer(SimpleNamespace(transport=transport))
+
+    assert peer("::ffff:10.0.0.7", 4000, 0, 0) == "ipv4:10.0.0.7:4000"
+    assert peer("10.0.0.7", 4000) == "ipv4:10.0.0.7:4000"
+    assert peer("fe80::1%eth0", 4000, 0, 2) == "ipv6:[fe80::1%eth0]:4000"
 
 
 def test_server_paths(get, post):

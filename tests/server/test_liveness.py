@@ -107,7 +107,7 @@ def test_names():
 
 async def test_stuck_server(tiny_bundle):
     """Health by gRPC and HTTP, and the metric, say that the engine is stuck, and take it back."""
-    settings = {"metrics_port": 0, "stuck_seconds": 0.1}
+    settings = {"metrics_port": 0, "stuck_seconds": 0.1, "inference_http_port": 0}
     async with (
         running(tiny_bundle, **settings) as (server, stub),
         grpc.aio.insecure_channel(server.ready.address) as channel,
@@ -118,12 +118,13 @@ async def test_stuck_server(tiny_bundle):
             names = ("liveness", "", SERVICE, f"{SERVICE}/pos")
             asked = [await health.Check(health_pb2.HealthCheckRequest(service=n)) for n in names]
             http = [await get(server, path) for path in ("livez", "readyz", "readyz/pos")]
+            http += [await ask(server, path) for path in ("health/ready", "models/pos/ready")]
             stuck = server.metrics.registry.get_sample_value("polyhead_engine_stuck")
             return {one.status for one in asked}, http, stuck
 
         watch = health.Watch(health_pb2.HealthCheckRequest(service="liveness"))
         assert (await watch.read()).status == SERVING
-        assert await signs() == ({SERVING}, [200, 200, 200], 0.0)
+        assert await signs() == ({SERVING}, [200] * 5, 0.0)
         may_go = threading.Event()
         engine, infer = (
             primary(server).model.engine,
@@ -132,10 +133,10 @@ async def test_stuck_server(tiny_bundle):
         engine.infer = lambda batch: infer(batch) if may_go.wait(PATIENCE) else None
         call = asyncio.ensure_future(stub.Annotate(REQUEST, timeout=PATIENCE))
         assert (await watch.read()).status == NOT_SERVING
-        assert await signs() == ({NOT_SERVING}, [503, 503, 503], 1.0)
+        assert await signs() == ({NOT_SERVING}, [503] * 5, 1.0)
         may_go.set()
         assert (await watch.read()).status == SERVING
-        assert await signs() == ({SERVING}, [200, 200, 200], 0.0)
+        assert await signs() == ({SERVING}, [200] * 5, 0.0)
         assert (await call).annotations
         assert await get(server, "readyz/other") == 404
         assert await get(server, "livezz") == 200  # all else is the metrics'
@@ -175,9 +176,18 @@ async def test_one_watcher_leaves(tiny_bundle):
             staying.cancel()
 
 
+async def ask(server, path):
+    """The status of a path of the Open Inference Protocol."""
+    return await status(f"{server.ready.inference}/v2/{path}")
+
+
 async def get(server, path):
     """The status of a path on the metrics port."""
-    url = server.ready.metrics.replace("metrics", path)
+    return await status(server.ready.metrics.replace("metrics", path))
+
+
+async def status(url):
+    """The status of a URL."""
 
     def ask():
         try:

@@ -18,7 +18,7 @@ from polyhead_server.reading import raise_together
 from polyhead_server.schedule import Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from polyhead_server.annotator import Annotated, Annotation
     from polyhead_server.calls import Call
@@ -49,10 +49,12 @@ class Inference:
 
     Args:
         annotator: does the work.
+        ready: whether the server takes calls.
     """
 
-    def __init__(self, annotator: Roster) -> None:
+    def __init__(self, annotator: Roster, ready: Callable[[], bool]) -> None:
         self.annotator = annotator
+        self.ready = ready
         self.statistics = Statistics()
         self._catalog = Catalog(annotator.bundle)
 

@@ -54,12 +54,12 @@ class InferenceService:
 
     async def server_ready(self, _: pb.ServerReadyRequest, __: Call) -> pb.ServerReadyResponse:
         """Say whether the server takes work."""
-        return pb.ServerReadyResponse(ready=not self._calls.draining)
+        return pb.ServerReadyResponse(ready=self._inference.ready())
 
     async def model_ready(self, request: pb.ModelReadyRequest, _: Call) -> pb.ModelReadyResponse:
         """Say whether a model takes work."""
         there = self._inference.catalog.has(request.name, request.version)
-        return pb.ModelReadyResponse(ready=there and not self._calls.draining)
+        return pb.ModelReadyResponse(ready=there and self._inference.ready())
 
     async def server_metadata(
         self, _: pb.ServerMetadataRequest, __: Call
@@ -92,7 +92,7 @@ class InferenceService:
     ) -> pb.RepositoryIndexResponse:
         """List the models."""
         models = describe.repository_index(
-            self._inference.catalog, ready=not self._calls.draining, ready_only=request.ready
+            self._inference.catalog, ready=self._inference.ready(), ready_only=request.ready
         )
         return ParseDict({"models": models}, pb.RepositoryIndexResponse())
 
