@@ -50,6 +50,25 @@ def test_more_load_never_needs_less():
     assert found == sorted(found)
 
 
+def test_further_cores_make_no_text_quicker():
+    """A text is the work of one core: larger replicas do more of them, and each takes as long."""
+    one, four = (size(replace(DEMAND, cores_per_replica=n, efficiency=1.0), SPEED) for n in (1, 4))
+    assert four.service == one.service == pytest.approx(0.005)
+    assert four.p99 >= 0.01  # the longest text and the jitter
+    assert four.capacity == pytest.approx(4 * one.capacity)
+    with pytest.raises(SettingsError):
+        size(replace(DEMAND, p99=0.009, cores_per_replica=64), SPEED)
+
+
+def test_as_many_cores_in_fewer_replicas():
+    """Four cores in one replica wait as four replicas of one do, behind one line."""
+    demand = replace(DEMAND, rps=600, efficiency=1.0, failures=0)
+    one, four = (size(replace(demand, cores_per_replica=n), SPEED) for n in (1, 4))
+    assert (one.replicas, four.replicas) == (4, 1)
+    assert four.p99 == pytest.approx(one.p99)
+    assert four.utilisation == pytest.approx(one.utilisation)
+
+
 def test_price():
     """Two cores at 0.05 an hour for 100 texts a second: 0.1 for 360,000 texts."""
     assert size(DEMAND, SPEED).price_per_million(0.05, 100) == pytest.approx(0.1 / 0.36)

@@ -120,17 +120,19 @@ def size(demand: Demand, speed: Speed) -> Plan:
         SettingsError: no number of them does, since one text alone takes too long.
     """
     faster = 1 + demand.efficiency * (demand.cores_per_replica - 1)
-    alone = speed.text_seconds(demand.longest) / faster + speed.jitter
+    alone = speed.text_seconds(demand.longest) + speed.jitter
     if alone > demand.p99:
         problem = (
             f"--p99: a text of {demand.longest:g} tokens takes {alone * 1000:.1f} ms with no other "
-            "there; give it more time, or replicas more cores"
+            "there: give it more time"
         )
         raise SettingsError([problem])
-    service = speed.text_seconds(demand.length) / faster
-    load = demand.rps * service
+    service = speed.text_seconds(demand.length)
+    # One text is one core's work: further cores take further texts, and make none quicker.
+    busy = service * demand.cores_per_replica / faster
+    load = demand.rps * busy / demand.cores_per_replica
     left = max(1, math.ceil(load / (1 - demand.headroom) - _ROUNDING))
-    while left < _MOST_REPLICAS and _p99(demand, service, left, alone) > demand.p99:
+    while left < _MOST_REPLICAS and _p99(demand, busy, left, alone) > demand.p99:
         left += 1
     if left >= _MOST_REPLICAS:
         raise SettingsError([f"--rps: more than {_MOST_REPLICAS} replicas would be needed"])
@@ -140,14 +142,15 @@ def size(demand: Demand, speed: Speed) -> Plan:
         cores=replicas * demand.cores_per_replica,
         utilisation=load / replicas,
         utilisation_after_failures=load / left,
-        p99=_p99(demand, service, left, alone),
+        p99=_p99(demand, busy, left, alone),
         service=service,
-        capacity=replicas / service,
+        capacity=replicas * faster / service,
     )
 
 
-def _p99(demand: Demand, service: float, replicas: int, alone: float) -> float:
+def _p99(demand: Demand, busy: float, replicas: int, alone: float) -> float:
     """Wait and service of the unlucky: that both are long at once is rare, so it is a bound."""
-    load = demand.rps * service
-    servers, load = (replicas, load) if demand.pooled else (1, load / replicas)
-    return alone + wait_quantile(servers, load, service, _P99, demand.variation)
+    together = replicas if demand.pooled else 1
+    load = demand.rps * busy * together / replicas
+    cores = together * demand.cores_per_replica
+    return alone + wait_quantile(cores, load, busy, _P99, demand.variation)
