@@ -71,6 +71,6 @@ def _version_1(place: Path) -> Iterator[float]:
 
 def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="ascii").splitlines()
+        return file.read_text(encoding="ascii", errors="surrogateescape").splitlines()
     except OSError:
         return []

@@ -100,8 +100,15 @@ def ladder(most: int) -> list[int]:
 
 
 def ladder_of_rows(most: int) -> list[int]:
-    """All lengths of batches in several rows up to the one that holds ``most`` tokens."""
-    return [length for length in ladder(most) if length > ROW and length % ROW == 0]
+    """All lengths of batches in several rows that there are for up to ``most`` tokens.
+
+    Rows that are not full can make a batch longer than its tokens are in one row, and be worth it.
+    """
+    flat = ladder_length(most)
+    dearest = Layout([], flat, flat).cost
+    # More than half of each row is full, but for one: two that are not would be one.
+    found = [length for length in ladder(2 * most + ROW) if length > ROW and length % ROW == 0]
+    return [length for length in found if Layout([], length, ROW).cost < dearest]
 
 
 def layout(lengths: Sequence[int]) -> Layout:

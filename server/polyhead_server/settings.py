@@ -24,6 +24,8 @@ _MOST_BATCH_TOKENS = 65_536
 """A batch of so many takes seconds, and every length up to it is warmed."""
 _LARGEST = 2**31 - 1
 """gRPC keeps its options in a C int."""
+_MOST_ON_THE_WIRE = 2**32 - 1
+"""ListTasks tells of limits in fields of this size."""
 _MOST_SECONDS = _LARGEST // 1000
 """gRPC takes its times in milliseconds."""
 _FILES = (
@@ -264,10 +266,13 @@ class Settings:
         return problems
 
     def _largest_problems(self) -> list[str]:
-        """What is larger than gRPC can be told, or than an engine can do."""
+        """What is larger than gRPC or clients can be told, or than an engine can do."""
         most = {
             "batch_tokens": _MOST_BATCH_TOKENS,
             "max_message_bytes": _LARGEST,
+            "max_documents": _MOST_ON_THE_WIRE,
+            "max_text_chars": _MOST_ON_THE_WIRE,
+            "max_request_chars": _MOST_ON_THE_WIRE,
             "max_concurrent_streams": _LARGEST,
             "max_connections": _LARGEST - 1,  # at the last one gRPC ends the process
             "max_connection_age": _MOST_SECONDS,

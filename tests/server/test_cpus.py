@@ -52,6 +52,11 @@ def test_version_2_in_a_container(cgroup):
     assert cgroup("0::/docker/abc\n", cpu_dot_max="150000 100000\n") == 1
 
 
+def test_a_group_with_any_name(cgroup):
+    """A name that is not ASCII is no reason not to start."""
+    assert cgroup("0::/größe\n", größe__cpu_dot_max="100000 100000\n") == 1
+
+
 def test_version_2_no_quota(cgroup):
     """Max is no quota."""
     assert cgroup("0::/\n", cpu_dot_max="max 100000\n") == CPUS

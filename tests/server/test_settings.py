@@ -158,6 +158,12 @@ def test_deadline_beyond_the_age_of_connections():
     ]
 
 
+@pytest.mark.parametrize("name", ["max-documents", "max-text-chars", "max-request-chars"])
+def test_limits_that_clients_cannot_be_told(name):
+    """They are refused at the start; else ListTasks would fail at each call."""
+    assert problems([f"--{name}", str(2**32)]) == [f"--{name}: {2**32} is more than {2**32 - 1}"]
+
+
 async def test_grpc_takes_the_bounds():
     """The largest values that are let in are ones that gRPC can be made with."""
     seconds = LARGEST // 1000
