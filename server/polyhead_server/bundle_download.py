@@ -60,6 +60,14 @@ def fetch_bundle(source: Source, place: Path) -> Bundle:
     """
     if (kept := _kept(source, place)) is not None:
         return kept
+    try:
+        _fetch(source, place)
+    except OSError as error:
+        raise BundleError(f"{error.filename or place}: {error.strerror or error}") from None
+    return identify_bundle(place)
+
+
+def _fetch(source: Source, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=place.parent) as folder:
         archive, fresh = Path(folder) / "archive", Path(folder) / "fresh"
@@ -71,7 +79,6 @@ def fetch_bundle(source: Source, place: Path) -> Bundle:
         open_bundle(found)
         _swap(found, place, Path(folder) / "old")
     _record(place).write_text(source.sha256 + "\n", encoding="ascii")
-    return identify_bundle(place)
 
 
 def _record(place: Path) -> Path:

@@ -442,6 +442,8 @@ def test_another_bundle_is_mentioned(polyhead, service, tmp_path, long_input, mo
         (["in.csv", "--resume"], "go with --output"),
         (["doubled.csv", "--output", "o.csv"], "several columns are named 'text'"),
         (["in.csv", "--format", "parquet", "--output", "o.csv"], "in.csv: not Parquet"),
+        (["broken.csv", "--output", "o.csv"], "broken.csv: line 1: the header is not CSV"),
+        (["broken.csv"], "broken.csv: line 1: the header is not CSV"),
         (["gold.csv", "--output", "o.csv"], "'sentiment', 'error' already; name what is added"),
         (["gold.jsonl", "--output", "o.csv"], "the input has 'sentiment' already"),
         (["in.csv", "--column", "body", "--output", "there.partial.csv"], "is not the journal"),
@@ -455,6 +457,7 @@ def test_what_cannot_be_done_is_said_at_once(polyhead, service, tmp_path, argume
     (tmp_path / "there.csv").write_text("mine")
     (tmp_path / "there.partial.csv.partial").write_text("mine\n")
     (tmp_path / "doubled.csv").write_text("text,text\na,b\n")
+    (tmp_path / "broken.csv").write_text('"id" ,text\n1,a\n')
     (tmp_path / "gold.csv").write_text("text,sentiment,error\na,positive,\n")
     (tmp_path / "gold.jsonl").write_text('{"text": "a", "sentiment": 1}\n')
     if "there.partial.csv" in arguments:

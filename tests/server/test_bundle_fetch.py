@@ -117,6 +117,16 @@ def test_it_is_fetched_and_verified(archive, tmp_path, capsys):
     assert sorted(item.name for item in tmp_path.iterdir()) == ["bundle", "bundle.sha256"]
 
 
+def test_a_place_that_cannot_be_written(archive, tmp_path, capsys):
+    """One line says where, as for everything else that fails."""
+    url, digest = archive
+    (tmp_path / "file").write_text("")
+    assert fetch(url, digest, tmp_path / "file" / "bundle") == 2
+    told = capsys.readouterr().err
+    assert str(tmp_path / "file") in told
+    assert "Traceback" not in told
+
+
 def test_the_url_may_be_in_the_environment(archive, tmp_path, monkeypatch):
     """There other users of the machine cannot see a signature in it."""
     url, digest = archive

@@ -138,7 +138,7 @@ def cut_up(index: int, path: Path, rows: int, fields: Fields) -> tuple[InputFile
 
 def open_lines(path: Path) -> IO[bytes]:
     """Open a file of lines, unpacked."""
-    if path.name.endswith(".gz"):
+    if path.name.lower().endswith(".gz"):
         return cast("IO[bytes]", gzip.open(path, "rb"))
     return path.open("rb")
 

@@ -142,7 +142,11 @@ def total_bytes(paths: list[str]) -> int | None:
 
 
 def columns_of(path: str, form: str) -> list[str] | None:
-    """Give the names of a table's columns; None for what is no table."""
+    """Give the names of a table's columns; None for what is no table.
+
+    Raises:
+        UsageError: They cannot be read.
+    """
     if form == PARQUET:
         from polyhead._cli import _parquet as parquet  # noqa: PLC0415 - an optional dependency
 
@@ -150,7 +154,14 @@ def columns_of(path: str, form: str) -> list[str] | None:
     if form not in _DELIMITERS:
         return None
     with Path(path).open("rb") as file:
-        return _tables.header(_tables.read(file, _DELIMITERS[form]))
+        return _header(path, _tables.read(file, _DELIMITERS[form]))
+
+
+def _header(path: str, rows: Iterator[_tables.Row]) -> list[str]:
+    try:
+        return _tables.header(rows)
+    except _tables.HeaderError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
 def pick_column(path: str, columns: list[str], wanted: str | None) -> str:
@@ -220,7 +231,7 @@ def _refuse(constant: str) -> None:
 
 def _csv(path: str, file: Iterable[bytes], delimiter: str, wanted: str | None) -> Iterator[Item]:
     rows = _tables.read(file, delimiter)
-    names = _tables.header(rows)
+    names = _header(path, rows)
     if not names:
         return
     column = pick_column(path, names, wanted)

@@ -63,10 +63,22 @@ def read(lines: Iterable[bytes], delimiter: str) -> Iterator[Row]:
             yield Row(reader.line_num, cells, counted.take())
 
 
+class HeaderError(ValueError):
+    """A header that cannot be read; says where, and why."""
+
+
 def header(rows: Iterator[Row]) -> list[str]:
-    """Take the header off; empty where there is none."""
+    """Take the header off; empty where there is none.
+
+    Raises:
+        HeaderError: It cannot be read, so that nobody knows what the rows hold.
+    """
     row = next(rows, None)
-    return row.cells if row is not None else []
+    if row is None:
+        return []
+    if row.fault:
+        raise HeaderError(f"line {row.line}: the header is {row.fault}")
+    return row.cells
 
 
 class _Counted(Iterator[str]):
