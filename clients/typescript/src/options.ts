@@ -2,7 +2,7 @@
 
 /** When and how often a call is sent again. */
 export interface RetryPolicy {
-  /** Attempts of one call, the first included; 1 turns retries off. Default: 5. */
+  /** Attempts of one call, the first included; 1 turns retries off. Default: 6. */
   readonly maxAttempts: number;
   /** Milliseconds, at most, before the first retry; doubled for each further one. Default: 200. */
   readonly initialBackoffMs: number;

@@ -2,7 +2,7 @@
 
 import type { AnnotateStreamResponse, StreamOutcome } from "./gen/polyhead/v1/annotation_service_pb.js";
 import { Annotation, infoOf, type ResponseInfo } from "./annotation.js";
-import { documentOf } from "./documents.js";
+import { documentOf, sizeOf } from "./documents.js";
 import { errorOf, type PolyheadError } from "./errors.js";
 import type { AnnotateOptions, DocumentInput } from "./options.js";
 import { errorOfStatus } from "./status.js";
@@ -30,6 +30,8 @@ export interface StreamOptions extends AnnotateOptions {
 export type Items = Iterable<StreamItem> | AsyncIterable<StreamItem>;
 
 const DEFAULT_MESSAGE_ITEMS = 16;
+/** Characters in a message, unless one item has more: far below what a server takes at once. */
+const MESSAGE_CHARS = 64 * 1024;
 
 /** Turns items into messages, and keeps what went wrong with the items themselves. */
 export class Source {
@@ -56,11 +58,21 @@ export class Source {
 async function* messagesOf(items: Items, options: StreamOptions) {
   const shared = termsOf(options);
   let gathered = [];
+  let chars = 0;
   for await (const { id, document } of items) {
-    gathered.push({ id, document: documentOf(document) });
+    const item = { id, document: documentOf(document) };
+    const size = sizeOf(document);
+    if (gathered.length > 0 && chars + size > MESSAGE_CHARS) {
+      yield { ...shared, items: gathered };
+      gathered = [];
+      chars = 0;
+    }
+    gathered.push(item);
+    chars += size;
     if (gathered.length < checkedItems(options)) continue;
     yield { ...shared, items: gathered };
     gathered = [];
+    chars = 0;
   }
   if (gathered.length > 0) yield { ...shared, items: gathered };
 }

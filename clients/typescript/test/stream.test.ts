@@ -50,6 +50,22 @@ test("messages are as large as asked for, and the last holds the rest", async (t
   assert.deepEqual(sizes, [4, 4, 2]);
 });
 
+test("long documents do not go together", async (t) => {
+  const sizes: number[] = [];
+  const client = await connected(t, {
+    async *annotateStream(requests) {
+      for await (const request of requests) {
+        sizes.push(request.items.length);
+        yield { outcomes: request.items.map(({ id }) => outcome(id)) };
+      }
+    },
+  });
+  const long = "a".repeat(40_000);
+  const documents = ["short", long, long, { words: [long, long] }, "short", "short"];
+  await gathered(client.annotateStream(documents.map((document, number) => ({ id: `${number}`, document }))));
+  assert.deepEqual(sizes, [2, 1, 1, 2]);
+});
+
 test("no item, no outcome", async (t) => {
   const client = await connected(t, { annotateStream: echo });
   assert.equal((await gathered(client.annotateStream([]))).size, 0);
