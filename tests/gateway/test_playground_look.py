@@ -130,6 +130,30 @@ def test_figures_between_two_readings(browser, live_gateway):
     playground.close()
 
 
+def test_live_figures_of_several_servers(browser, live_gateway):
+    """Where a gateway asks one server now and another then, each is compared with itself."""
+    playground = Playground.open(browser, live_gateway.address).ready()
+    first, later = metrics(0, (0, 0, 0), 7), metrics(20, (8, 18, 20), 9)
+    other = metrics(5_000_000, (1, 2, 3), 1)
+    texts = [
+        f"process_start_time_seconds {start}\n{text}"
+        for start, text in ((10, first), (11, other), (10, later), (11, other))
+    ]
+    playground.page.evaluate(
+        """async (texts) => {
+          const { LiveView } = await import("/playground/live.js");
+          const place = document.createElement("section");
+          place.id = "several";
+          document.body.append(place);
+          new LiveView(place, { metrics: async () => texts.shift() }).start();
+        }""",
+        texts,
+    )
+    shown = playground.page.locator("#several .now").first
+    expect(shown).to_have_text(re.compile(r"^[4-8](\.\d+)?$"), timeout=10_000)
+    playground.close()
+
+
 def metrics(calls, counts, waiting):
     """Metrics as a server writes them."""
     call = 'grpc_type="unary",grpc_service="polyhead.v1.AnnotationService",grpc_method="Annotate"'

@@ -9,6 +9,8 @@ const FIRST_SECONDS = 0.5;
 const KEPT = 60;
 /** Readings back from which a figure counts: short enough to be live, long enough to be calm. */
 const SPAN = 3;
+/** Of all servers that a gateway may ask in turn. */
+const MOST_READINGS = 64;
 const [WIDTH, HEIGHT] = [120, 30];
 
 const SERIES = [
@@ -50,12 +52,13 @@ export class LiveView {
   async #read() {
     const text = await this.api.metrics();
     if (!text) return this.#off();
-    this.#readings.push(reading(text, performance.now() / 1000));
-    this.#readings.splice(0, this.#readings.length - SPAN - 1);
-    if (this.#readings.length < 2) return;
-    const figures = between(this.#readings[0], this.#readings.at(-1));
+    const now = reading(text, performance.now() / 1000);
+    const own = [...this.#readings.filter((one) => one.server === now.server), now].slice(-SPAN - 1);
+    const others = this.#readings.filter((one) => one.server !== now.server);
+    const figures = own.length > 1 ? between(own[0], now) : null;
     if (figures) this.#write(figures);
-    else this.#readings.splice(0, this.#readings.length - 1);
+    const kept = figures ? own : [now];
+    this.#readings = [...others, ...kept].slice(-MOST_READINGS);
   }
 
   #off() {
@@ -74,7 +77,7 @@ export class LiveView {
   }
 
   #write(figures) {
-    this.said.textContent = `The last ${KEPT * EVERY_SECONDS} seconds, of one server.`;
+    this.said.textContent = `The last ${KEPT * EVERY_SECONDS} seconds, of one server at a time.`;
     this.grid.hidden = this.button.hidden = false;
     for (const [name, tile] of this.#tiles) tile.add(figures[name]);
   }

@@ -33,6 +33,8 @@ export const reading = (text, at) => {
     }
   return {
     at,
+    // A gateway may ask one server now and another then: their counts have nothing to do with each other.
+    server: sum("process_start_time_seconds"),
     buckets,
     requests: sum("grpc_server_handled_total", isWork),
     texts: sum("polyhead_documents_total"),
