@@ -267,3 +267,14 @@ def test_command(tiny_bundle, inputs, tmp_path, capsys):
     ):
         assert main([*given, *more]) == 2
         assert told in capsys.readouterr().err
+
+
+def test_a_packed_file_whose_name_is_in_capitals(tiny_bundle, tmp_path):
+    """It is unpacked like any other."""
+    folder = tmp_path / "given"
+    folder.mkdir()
+    lines = "".join(f'{{"text": "the fans {number}"}}\n' for number in range(3))
+    (folder / "A.JSONL.GZ").write_bytes(gzip.compress(lines.encode()))
+    score_all(tiny_bundle, folder, tmp_path / "out")
+    assert not errors(tmp_path / "out")
+    assert json.loads((tmp_path / "out/_manifest.json").read_bytes())["rows"] == 3
