@@ -31,6 +31,10 @@ export interface Attempt {
   readonly onTrailer: (trailers: Headers) => void;
 }
 
+/** An id for all attempts of one call: a canary then answers all of them, or none. */
+const madeId = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
 /** The calls that need no stream of requests, which browsers do not have. */
 export class UnaryClient implements PolyheadClient {
   protected readonly rpc: Client<typeof AnnotationService>;
@@ -79,7 +83,8 @@ export class UnaryClient implements PolyheadClient {
     options: CallOptions,
     attempt: (attempt: Attempt) => Promise<T>,
   ): Promise<[T, string]> {
-    let requestId = options.requestId ?? "";
+    const own = { ...options, requestId: options.requestId ?? madeId() };
+    let requestId = own.requestId;
     const timeoutMs = checkedTimeoutMs(options.timeoutMs ?? this.timeoutMs);
     const onHeader = (received: Headers) => {
       requestId = received.get(REQUEST_ID_HEADER) ?? requestId;
@@ -88,7 +93,7 @@ export class UnaryClient implements PolyheadClient {
     const signal = options.signal === undefined ? {} : { signal: options.signal };
     const bounds = { timeoutMs, signal: options.signal, requestId };
     const answer = await this.retries.run(bounds, async (leftMs) => {
-      const headers = await headersOf(this.options, options);
+      const headers = await headersOf(this.options, own);
       return attempt({ ...signal, headers, timeoutMs: leftMs, ...named });
     });
     return [answer, requestId];

@@ -22,6 +22,23 @@ test("UNAVAILABLE is tried again", async (t) => {
   for (const [, client] of clients) assert.equal((await client.annotate("a text")).tokens, 2);
 });
 
+test("all attempts of a call have one id", async (t) => {
+  const ids: (string | null)[] = [];
+  const client = await connected(t, {
+    annotate(_, { requestHeader }) {
+      ids.push(requestHeader.get("x-request-id"));
+      if (ids.length % 3 !== 0) throw new ConnectError("gone", Code.Unavailable);
+      return { annotations: [{ windows: 1 }] };
+    },
+  });
+  await client.annotate("a text");
+  await client.annotate("a text");
+  await client.annotate("a text", { requestId: "mine" });
+  assert.match(ids[0]!, /^[0-9a-f]{32}$/);
+  assert.deepEqual(ids, [ids[0], ids[0], ids[0], ids[3], ids[3], ids[3], "mine", "mine", "mine"]);
+  assert.notEqual(ids[0], ids[3]);
+});
+
 test("a full queue is waited for as long as it asks", async (t) => {
   for (const [, client] of await both(t, () => failing(1, () => full(120)))) {
     const start = performance.now();
