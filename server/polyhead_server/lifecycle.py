@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from polyhead_server.acceptors import Acceptors
 from polyhead_server.calls import Calls
 from polyhead_server.engines import find_engine
 from polyhead_server.extras import needs_extra
+from polyhead_server.grpc_options import grpc_options
 from polyhead_server.hosts import joined
 from polyhead_server.inference.answers import Inference
 from polyhead_server.inference.service import SERVICE as INFERENCE
@@ -273,8 +275,9 @@ async def start_server(
 
 
 def _tracing(settings: Settings) -> Tracing | None:
-    """What traces calls; None where that is not asked for."""
-    if settings.otlp_endpoint is None:
+    """What traces calls; None where that is not asked for, or forbidden by OpenTelemetry's own."""
+    disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if settings.otlp_endpoint is None or disabled:
         return None
     with needs_extra("tracing", "tracing needs"):
         from polyhead_server.tracing import Tracing  # noqa: PLC0415 - an extra
@@ -282,27 +285,7 @@ def _tracing(settings: Settings) -> Tracing | None:
 
 
 def _grpc_server(settings: Settings) -> grpc.aio.Server:
-    options: list[tuple[str, int]] = [
-        ("grpc.so_reuseport", int(settings.workers != 1)),
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
-        ("grpc.server_handshake_timeout_ms", 20_000),
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
-        ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-    ]
-    if settings.max_connections:
-        options.append(("grpc.max_allowed_incoming_connections", settings.max_connections))
-    if settings.max_connection_age > 0:
-        age = int(settings.max_connection_age * 1000)
-        grace = int(settings.default_deadline * 1000)
-        options += [
-            ("grpc.max_connection_age_ms", age),
-            ("grpc.max_connection_age_grace_ms", grace),
-        ]
-    return grpc.aio.server(options=options)
+    return grpc.aio.server(options=grpc_options(settings, shared=settings.workers != 1))
 
 
 def _http_socket(settings: Settings) -> socket.socket | None:

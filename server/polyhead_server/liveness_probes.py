@@ -17,7 +17,7 @@ class Probes:
 
     def __init__(self) -> None:
         self._alive: Callable[[], bool] = lambda: True
-        self._ready: Callable[[str], bool | None] = lambda head: None if head else False
+        self._ready: Callable[[str], bool | None] = lambda _: False
 
     def watch(self, alive: Callable[[], bool], ready: Callable[[str], bool | None]) -> None:
         """Answer by these, which are called from threads.
@@ -25,7 +25,7 @@ class Probes:
         Args:
             alive: whether the process can answer calls at all.
             ready: whether calls are taken for a head, or for all where it is empty; None where
-                there is no such head.
+                it is known that there is no such head.
         """
         self._alive = alive
         self._ready = ready

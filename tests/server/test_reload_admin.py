@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grpc
 import pytest
+from authority import Authority
 from background_server import PATIENCE, BackgroundServer, quiet_settings
 from tiny_bundle import write_tiny_bundle
 
@@ -127,5 +128,36 @@ def test_command(tiny_bundle, tmp_path, capsys, monkeypatch):
         assert "not a bundle" in told
         status, _, told = bundles("traffic", "--canary", "2")
         assert (status, told) == (2, "polyhead-server: --canary: '2' is not VERSION=PART\n")
+    finally:
+        server.close()
+
+
+def test_command_over_tls(tiny_bundle, tmp_path, capsys):
+    """It shows a client certificate where the port asks for one, and can be told a name."""
+    authority = Authority()
+    authority.write(tmp_path, "server")
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    key, cert = authority.issue("admin")
+    (tmp_path / "own.key").write_bytes(key)
+    (tmp_path / "own.pem").write_bytes(cert)
+    server = BackgroundServer(
+        tiny_bundle,
+        admin_port=0,
+        tls_cert=tmp_path / "certificate.pem",
+        tls_key=tmp_path / "key.pem",
+        tls_client_ca=tmp_path / "ca.pem",
+    )
+    trusted = ["bundles", f"--admin={server.ready.admin}", f"--ca={tmp_path / 'ca.pem'}"]
+    shown = [f"--cert={tmp_path / 'own.pem'}", f"--key={tmp_path / 'own.key'}"]
+    try:
+        assert main([*trusted, *shown]) == 0
+        assert main([*trusted, *shown, "--server-name=localhost"]) == 0
+        assert main(trusted) == 2
+        assert "UNAVAILABLE" in capsys.readouterr().err
+        assert main([*trusted, *shown, "--server-name=elsewhere"]) == 2
+        assert main([*trusted, shown[0]]) == 2
+        assert "--cert, --key: give both" in capsys.readouterr().err
+        assert main(["bundles", f"--admin={server.ready.admin}", *shown]) == 2
+        assert "--ca: certificates and names are for TLS" in capsys.readouterr().err
     finally:
         server.close()

@@ -184,6 +184,14 @@ def test_exemplars(traced):
     assert page.endswith("# EOF\n")
 
 
+async def test_forbidden_by_opentelemetrys_own(tiny_bundle, collector, monkeypatch):
+    """Where its SDK is switched off, nothing is recorded."""
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "True")
+    async with running(tiny_bundle, otlp_endpoint=collector.endpoint) as (server, stub):
+        assert (await stub.Annotate(request("fans"), timeout=PATIENCE)).annotations
+        assert server._tracing is None
+
+
 async def test_no_collector(tiny_bundle):
     """Where no collector answers, calls do, and the server stops in time."""
     unheard = Collector()

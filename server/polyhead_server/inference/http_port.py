@@ -279,8 +279,9 @@ class HttpPort:
     async def _statistics(self, request: web.Request, _: Call) -> web.Response:
         return _json(describe.statistics(self._inference.records(*_model(request))))
 
-    async def _index(self, request: web.Request, _: Call) -> web.Response:
-        asked = read_object(await _body(request))
+    async def _index(self, request: web.Request, call: Call) -> web.Response:
+        async with asyncio.timeout_at(call.deadline()):
+            asked = read_object(await _body(request))
         models = describe.repository_index(
             self._inference.catalog,
             ready=self._inference.ready(),

@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection
 from polyhead.admin.v1 import admin_service_pb2 as pb
 from polyhead_server.calls import Calls, Method
 from polyhead_server.errors import InvalidRequestError, Violation
+from polyhead_server.grpc_options import grpc_options
 from polyhead_server.security.access import token_access
 from polyhead_server.security.tls import bind
 from polyhead_server.unary import unary
@@ -90,7 +91,7 @@ class AdminPort:
 
     def __init__(self, settings: Settings) -> None:
         self._access = token_access(settings.admin_token_file)
-        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        self._server = grpc.aio.server(options=grpc_options(settings))
         self.address = bind(self._server, settings.admin_host, settings.admin_port, settings)
 
     async def open(self, rollout: Rollout, metrics: Metrics) -> None:

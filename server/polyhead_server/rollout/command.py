@@ -38,6 +38,13 @@ def add_bundles(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--admin", required=True, metavar="ADDRESS", help="the admin port")
     parser.add_argument("--token-file", type=Path, metavar="PATH", help="file with the token")
     parser.add_argument("--ca", type=Path, metavar="PATH", help="use TLS; PEM file of authorities")
+    parser.add_argument(
+        "--cert", type=Path, metavar="PATH", help="with --ca: a client certificate to show, PEM"
+    )
+    parser.add_argument("--key", type=Path, metavar="PATH", help="its key")
+    parser.add_argument(
+        "--server-name", metavar="NAME", help="with --ca: the name in the server's certificate"
+    )
     parser.set_defaults(command=_run, ask=_list)
     asks = parser.add_subparsers(metavar="WHAT")
     asks.add_parser("list", help="list the loaded bundles: what is done without WHAT, too")
@@ -125,11 +132,25 @@ def _shares(flag: str, given: Sequence[str]) -> list[pb.Share]:
 def _channel(parsed: argparse.Namespace) -> grpc.Channel:
     import grpc  # noqa: PLC0415
 
-    options = [("grpc.enable_http_proxy", 0)]  # it is a server of one's own
+    options: list[tuple[str, Any]] = [("grpc.enable_http_proxy", 0)]  # a server of one's own
+    _check_tls(parsed)
     if parsed.ca is None:
         return grpc.insecure_channel(parsed.admin, options)
-    credentials = grpc.ssl_channel_credentials(read_bytes(parsed.ca))
+    if parsed.server_name is not None:
+        options.append(("grpc.ssl_target_name_override", parsed.server_name))
+    key, cert = (None if file is None else read_bytes(file) for file in (parsed.key, parsed.cert))
+    credentials = grpc.ssl_channel_credentials(read_bytes(parsed.ca), key, cert)
     return grpc.secure_channel(parsed.admin, credentials, options)
+
+
+def _check_tls(parsed: argparse.Namespace) -> None:
+    problems = []
+    if (parsed.cert is None) != (parsed.key is None):
+        problems.append("--cert, --key: give both, or neither")
+    if parsed.ca is None and (parsed.cert or parsed.server_name):
+        problems.append("--ca: certificates and names are for TLS: say by whom the server's is")
+    if problems:
+        raise SettingsError(problems)
 
 
 def _metadata(parsed: argparse.Namespace) -> tuple[tuple[str, str], ...]:

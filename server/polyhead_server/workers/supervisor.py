@@ -285,7 +285,7 @@ class Supervisor:
     def _is_ready(self, head: str) -> bool | None:
         """Whether a worker takes calls for a head, or for all; asked from threads."""
         ready = [worker.ready for worker in (*self._workers.values(),) if worker.ready is not None]
-        if not head:
+        if not head or not ready:  # nobody knows heads before a bundle is there
             return bool(ready) and not self._stop.is_set()
         known = any(head in (self._crew.tasks or one.tasks) for one in ready)
         return not self._stop.is_set() if known else None
