@@ -119,12 +119,13 @@ class Journal:
 
 
 def fingerprint(path: Path) -> list[int]:
-    """Give a file's size, and a checksum of its beginning and end."""
-    size = path.stat().st_size
+    """Give a file's size, when it was written, and a checksum of its beginning and end."""
+    status = path.stat()
+    size = status.st_size
     with path.open("rb") as file:
         first = file.read(_TASTE)
         file.seek(max(0, size - _TASTE))
-        return [size, zlib.crc32(file.read(_TASTE), zlib.crc32(first))]
+        return [size, status.st_mtime_ns, zlib.crc32(file.read(_TASTE), zlib.crc32(first))]
 
 
 def _line(line: bytes) -> dict[str, Any] | None:
