@@ -41,7 +41,7 @@ serve: install ## Install client and server, and start the server with the defau
 gateway: $(SERVE_VENV)/.gateway ## The same with a gateway before it: a page to try it, HTTP/JSON and gRPC-Web on port 8080 (flags: ARGS="--listen 0.0.0.0:8080")
 	@exec tools/together.sh $(SERVE_VENV)/bin "$(SERVE_ARGS)" "$(GATEWAY_ARGS) $(ARGS)"
 
-test: install-dev tritonclient ## Install everything and run all tests, some at a time (flags: ARGS="-n 0 -k batcher")
+test: install-dev tritonclient ## Install everything and run the tests of client, server, gateway and training, some at a time (flags: ARGS="-n 0 -k batcher")
 	$(DEV_VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 sdk-tools: $(TYPESCRIPT)/node_modules/.installed
