@@ -83,6 +83,8 @@ def test_the_values_schema_is_made_from_settings():
         ("gateway.tls.enabled=true", "existingSecret"),
         ("gateway.upstreamSecret=x", "/tls/enabled"),
         ("gateway.service.type=Anything", "/gateway/service/type"),
+        ("auth.existingSecret=x,gateway.jwt.existingSecret=y", "/gateway/apiKeys"),
+        ("auth.tokens={x},gateway.jwt.jwks=y", "/gateway/apiKeys"),
     ],
 )
 def test_wrong_values_are_refused(flag, said):
@@ -99,3 +101,13 @@ def test_mutual_tls_needs_a_certificate_for_the_gateway():
     assert "upstreamSecret" in ended.stderr
     off = helm("template", "rel", CHART, "--set", ",".join((*flags, "gateway.enabled=false")))
     assert off.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["gateway.apiKeys.existingSecret=z", "gateway.apiKeys.keys.a=b", "gateway.enabled=false"],
+)
+def test_servers_tokens_beside_tokens_of_the_gateway(more):
+    """Both go together where callers may show the gateway an API key, or there is no gateway."""
+    flags = f"auth.existingSecret=x,gateway.jwt.existingSecret=y,{more}"
+    assert helm("template", "rel", CHART, "--set", flags).returncode == 0

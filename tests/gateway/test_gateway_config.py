@@ -74,6 +74,17 @@ def test_every_setting_is_valid(capsys, tmp_path):
     assert all(cluster["transport_socket"] for cluster in clusters[:2])
 
 
+def test_vanished_callers_are_noticed(capsys):
+    """By pings over HTTP/2, by the kernel's probes over HTTP/1.1: streams may be quiet."""
+    listener = json.loads(printed(capsys))["static_resources"]["listeners"][0]
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    pings = manager["http2_protocol_options"]["connection_keepalive"]
+    assert pings == {"interval": "60.000s", "timeout": "20.000s"}
+    probes = listener["tcp_keepalive"]
+    assert probes["keepalive_time"] == 60
+    assert probes["keepalive_probes"] * probes["keepalive_interval"] in range(18, 23)
+
+
 def test_keys_are_checked(capsys, tmp_path):
     """A file of keys that is wrong is told with its line, and without the key."""
     keys = tmp_path / "keys"

@@ -148,6 +148,8 @@ def _conditions() -> list[Schema]:
     url_secret = _at("bundle.download.urlSecret.name", _GIVEN)
     mutual = _at("tls.requireClientCertificates", {"const": True})
     gateway = _at("gateway.enabled", {"const": True})
+    tokens = _given("auth", "tokens", {"minItems": 1})
+    web_tokens = _given("gateway.jwt", "jwks", _GIVEN)
     return [
         _if(_at("bundle.source", {"const": "volume"}), _at("bundle.claimName", _GIVEN)),
         _if(
@@ -164,7 +166,17 @@ def _conditions() -> list[Schema]:
         _if(mutual, _at("tls.enabled", {"const": True})),
         _if({"allOf": [mutual, gateway]}, _at("gateway.upstreamSecret", _GIVEN)),
         _if(_at("gateway.upstreamSecret", _GIVEN), _at("tls.enabled", {"const": True})),
+        # The gateway keeps a token that it checked: callers with API keys alone reach the servers.
+        _if(
+            {"allOf": [gateway, tokens, web_tokens]},
+            _given("gateway.apiKeys", "keys", {"minProperties": 1}),
+        ),
     ]
+
+
+def _given(path: str, name: str, schema: Schema) -> Schema:
+    """That there is a secret, or what one is made of."""
+    return {"anyOf": [_at(f"{path}.existingSecret", _GIVEN), _at(f"{path}.{name}", schema)]}
 
 
 def _pems(tls: str) -> Schema:

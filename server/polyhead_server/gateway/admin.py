@@ -60,6 +60,11 @@ class Admin:
         content = await self._json(f"/stats?format=json&filter=^{name}$")
         return sum(int(stat["value"]) for stat in content.get("stats", ()))
 
+    async def updates_refused(self) -> int:
+        """How often Envoy did not take what is new in a file of ours; its log says why."""
+        content = await self._json("/stats?format=json&filter=update_rejected$")
+        return sum(int(stat["value"]) for stat in content.get("stats", ()))
+
     async def refuse(self) -> None:
         """Take no new connections, fail health checks, and tell callers to leave."""
         await self._ask("POST", "/healthcheck/fail")

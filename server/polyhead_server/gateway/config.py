@@ -29,6 +29,11 @@ METRICS_LISTENER = "metrics"
 METRICS_PATH = "/metrics"
 
 _ADMIN_CLUSTER = "admin"
+_PING_SECONDS = 60.0
+_PATIENCE_SECONDS = 20.0
+"""What callers are pinged after, and for how long they may be silent then: as servers do, so that
+a stream whose caller vanished ends, for a quiet one goes on for as long as it likes."""
+_PROBES = 3
 _HCM = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = typed("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")
 
@@ -96,8 +101,23 @@ def _listener(settings: GatewaySettings, keys: Mapping[str, str], data: str) -> 
         "address": socket_address(settings.listen),
         # A second gateway on the same port must fail, not share it in silence.
         "enable_reuse_port": False,
+        "tcp_keepalive": _tcp_keepalive(),
         "filter_chains": [chain],
     }
+
+
+def _tcp_keepalive() -> Json:
+    """The same for HTTP/1.1, which has no pings: the kernel asks."""
+    return {
+        "keepalive_time": int(_PING_SECONDS),
+        "keepalive_interval": round(_PATIENCE_SECONDS / _PROBES),
+        "keepalive_probes": _PROBES,
+    }
+
+
+def _http2() -> Json:
+    ping = {"interval": seconds(_PING_SECONDS), "timeout": seconds(_PATIENCE_SECONDS)}
+    return {"max_concurrent_streams": 1024, "connection_keepalive": ping}
 
 
 def _connection_manager(settings: GatewaySettings, keys: Mapping[str, str], data: str) -> Json:
@@ -121,7 +141,7 @@ def _connection_manager(settings: GatewaySettings, keys: Mapping[str, str], data
         request_headers_timeout=seconds(10),
         stream_idle_timeout=seconds(300),
         common_http_protocol_options={"idle_timeout": seconds(600)},
-        http2_protocol_options={"max_concurrent_streams": 1024},
+        http2_protocol_options=_http2(),
     )
 
 

@@ -54,7 +54,7 @@ def filters(settings: GatewaySettings, keys: Mapping[str, str], data: str) -> Se
     first = [typed(CORS, f"{_HTTP}.cors.v3.Cors"), _health()]
     checks = []
     if settings.api_keys is not None:
-        checks.append(_api_keys(keys))
+        checks.append(api_keys_filter(keys))
     if settings.jwt_keys is not None:
         checks.append(_jwt(settings))
     if settings.rate_limit:
@@ -97,7 +97,12 @@ def _health() -> Json:
     )
 
 
-def _api_keys(keys: Mapping[str, str]) -> Json:
+def api_keys_filter(keys: Mapping[str, str]) -> Json:
+    """Lets in who has a key.
+
+    Args:
+        keys: API keys by client.
+    """
     return typed(
         API_KEYS,
         f"{_HTTP}.api_key_auth.v3.ApiKeyAuth",

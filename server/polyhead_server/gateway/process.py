@@ -14,22 +14,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from polyhead_server.cpus import usable_cpus
 from polyhead_server.errors import StartError
 from polyhead_server.gateway.admin import Admin
 from polyhead_server.gateway.config import LISTENER, METRICS_LISTENER, METRICS_PATH, envoy_config
 from polyhead_server.gateway.descriptors import DATA
 from polyhead_server.gateway.filters import CLUSTER
+from polyhead_server.gateway.followed import Followed
 from polyhead_server.gateway.keys import read_keys
 from polyhead_server.gateway.settings import NOWHERE, host_of, port_of
+from polyhead_server.gateway.split import split
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from polyhead_server.gateway.settings import GatewaySettings
 
+_log = structlog.get_logger(__name__)
+
 _TICK_SECONDS = 0.05
 _START_SECONDS = 30.0
+_LOOK_SECONDS = 1.0
 _FLUSH_MILLISECONDS = 200
 _KILL_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
@@ -64,7 +71,7 @@ class Gateway:
         """Wait until Envoy answers.
 
         Raises:
-            StartError: it ended, or does not come to that.
+            StartError: it ended, does not come to that, or cannot use a file.
         """
         try:
             async with asyncio.timeout(_START_SECONDS):
@@ -74,6 +81,8 @@ class Gateway:
         except TimeoutError:
             raise StartError(f"Envoy did not answer within {_START_SECONDS:g} seconds") from None
         self._check()
+        if await self._admin.updates_refused():
+            raise StartError("Envoy cannot use one of the files: see its words")
 
     async def healthy_servers(self) -> list[str]:
         """The servers that are healthy now."""
@@ -134,13 +143,40 @@ async def start_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     with tempfile.TemporaryDirectory(prefix="polyhead-gateway-") as folder:
         socket_path = Path(folder) / "admin.sock"
         file = Path(folder) / "envoy.json"
-        config = envoy_config(settings, keys, data=str(DATA), admin=str(socket_path))
+        whole = envoy_config(settings, keys, data=str(DATA), admin=str(socket_path))
+        config, resources = split(whole, Path(folder))
         file.write_text(json.dumps(config), encoding="utf-8")
+        followed = Followed(settings, resources, Path(folder))
+        followed.write()
         process = await _start(program, file, settings)
+        admin = Admin(socket_path)
+        following = asyncio.create_task(_follow(followed, admin))
         try:
-            yield Gateway(settings, process, Admin(socket_path))
+            yield Gateway(settings, process, admin)
         finally:
+            following.cancel()
             await end(process)
+
+
+async def _follow(followed: Followed, admin: Admin) -> None:
+    """Have Envoy hear of files that were replaced; say so where it does not take what is new."""
+    written, refused = False, 0
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        if written:
+            before, refused = refused, await admin.updates_refused()
+            if refused > before:
+                reason = "Envoy cannot use it: see its words"
+                _log.warning("file_refused", reason=reason, kept="what was there")
+        written = await asyncio.to_thread(_pass_on, followed)
+
+
+def _pass_on(followed: Followed) -> bool:
+    try:
+        return followed.write()
+    except OSError as error:
+        _log.warning("file_not_passed_on", reason=error.strerror)
+        return False
 
 
 def envoy_program(settings: GatewaySettings) -> Path:
@@ -183,8 +219,7 @@ async def _start(
         *("--concurrency", str(settings.threads or usable_cpus())),
         *("--log-level", level),
         *("--file-flush-interval-msec", str(_FLUSH_MILLISECONDS)),
-        # Says only, and often, that API keys are a young part of Envoy.
-        *("--component-log-level", "misc:error"),
+        *("--component-log-level", _component_levels(level)),
     ]
     try:
         return await asyncio.create_subprocess_exec(
@@ -199,6 +234,13 @@ async def _start(
         )
     except OSError as error:
         raise StartError(f"cannot start {program}: {error.strerror}") from None
+
+
+def _component_levels(level: str) -> str:
+    # Says only, and often, that API keys are a young part of Envoy.
+    levels = "misc:error"
+    # Says why a certificate or key cannot be used, as a warning.
+    return f"{levels},config:warning" if level == "error" else levels
 
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None

@@ -149,6 +149,8 @@ def _call(settings: GatewaySettings, match: Json, *, streams: bool) -> Json:
         "cluster": filters.CLUSTER,
         "timeout": seconds(limit),
         "max_stream_duration": {"grpc_timeout_header_max": seconds(limit)},
+        # A stream may be quiet for as long as it likes, and a call takes what time it is given.
+        "idle_timeout": seconds(limit),
     }
     if not streams and settings.retries:
         action["retry_policy"] = _retries(settings, _RETRY_ON)
