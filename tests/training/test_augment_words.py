@@ -96,6 +96,7 @@ def test_names_and_spans_stay():
     source = ("Ann", "film")
     assert changed(source, ("B-PER", "O"), synonym=1) == ("Ann", "movie")
     assert changed(source, ("PROPN", "NOUN"), synonym=1) == ("Ann", "movie")
+    assert changed(("Ann", "Ann"), ("NNP", "NNPS"), synonym=1) == ("Ann", "Ann")
     assert changed(source, ("O", "I-MISC"), synonym=1) == ("Beth", "film")
 
 

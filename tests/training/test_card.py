@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from polyhead_server.bundle import EncoderSpec, Figure, HeadSpec, Manifest, TokenizerSpec
-from polyhead_training.card import model_card
+from polyhead_training.card import STAND_IN, model_card
 
 
 def data_set(name: str, licence: str, *, trained_on: bool = True) -> dict[str, object]:
@@ -35,6 +35,13 @@ def test_the_card_describes_the_bundle():
     assert "128 tokens" in card
     assert "| mood | classification | sad, glad |" in card
     assert "## Limits" in card
+
+
+def test_an_encoder_from_a_directory_is_not_said_to_be_the_model():
+    """Nobody knows."""
+    one = manifest()
+    one = replace(one, provenance={**one.provenance, "encoder_taken_from": STAND_IN})
+    assert "made from a local directory given for `some/model`, int8" in model_card(one)
 
 
 def test_figures_stand_beside_those_of_torch():

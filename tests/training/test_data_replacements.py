@@ -196,3 +196,17 @@ def test_texts_without_labels_have_no_spans_to_replace(tmp_path):
     (tmp_path / "demo.toml").write_text(text)
     with pytest.raises(InputError, match=r"demo\.toml:13: mention is for sources with labels"):
         load_config(tmp_path / "demo.toml")
+
+
+@pytest.mark.parametrize("key", ["synonym", "lemma"])
+def test_words_without_labels_are_not_replaced(tmp_path, key):
+    """Nothing says which of them are names; texts of a classification head have no tags anyway."""
+    synonyms = '[augmentation]\nsynonyms = "like.tsv"\nforms = "trees.conllu"\n[[heads]]'
+    text = NAMES.replace("[[heads]]", synonyms, 1).replace("mention", key)
+    text = text.replace('format = "conll"', 'format = "text"\nunlabelled = true', 1)
+    (tmp_path / "demo.toml").write_text(text)
+    with pytest.raises(InputError, match=rf"demo\.toml:16: {key} is for sources with labels"):
+        load_config(tmp_path / "demo.toml")
+    moods = text.replace('"spans"', '"classification"').partition('[[sources]]\nname = "two"')[0]
+    (tmp_path / "demo.toml").write_text(moods)
+    assert getattr(load_config(tmp_path / "demo.toml").sources[0].augment, key) == 0.5

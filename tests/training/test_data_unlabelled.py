@@ -79,6 +79,44 @@ def test_heads_of_texts_have_the_text_and_no_label(tmp_path, file, texts):
     assert all(each.target == "" and each.words is None and each.spans is None for each in found)
 
 
+ROWS = (
+    '{"words": ["don\'t", "(", "go"], "tags": ["odd", "O", "O"]}\n'
+    '{"text": "Loud it", "words": ["Loud it"]}\n'
+    '{"text": "It\'s", "words": 2}\n'
+)
+
+
+def test_rows_of_words_keep_them(tmp_path):
+    """As rows with labels do, though they have a text too; only other rows are split."""
+    found = load(tmp_path, "names", "some.jsonl", ROWS)
+
+    assert [each.words for each in found] == [("don't", "(", "go"), ("Loud it",), ("It", "'s")]
+    assert all(each.target == ("",) * len(each.words) for each in found)
+
+
+def test_heads_of_texts_have_the_words_where_the_config_says_so(tmp_path):
+    """They have one answer together."""
+    with pytest.raises(InputError, match='field "text" is missing'):
+        load(tmp_path, "mood", "some.jsonl", ROWS)
+    config = (tmp_path / "demo.toml").read_text() + 'words = "words"\n'
+    (tmp_path / "demo.toml").write_text(config)
+    found = load_all(load_config(tmp_path / "demo.toml"), tmp_path)["more"].train
+
+    assert [each.words for each in found] == [("don't", "(", "go"), ("Loud it",), None]
+    assert [each.text for each in found] == [None, None, "It's"]
+    assert all(each.target == "" for each in found)
+
+
+def test_words_that_are_none_are_problems(tmp_path):
+    """At their line."""
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, "names", "some.jsonl", '{"words": ["so"]}\n{"words": ["a", ""]}\n')
+
+    assert [(each.line, each.message) for each in caught.value.problems] == [
+        (2, 'item 1 of field "words" must be a text, not empty')
+    ]
+
+
 def test_documents_and_lines_stay_known(tmp_path):
     """For checks of leakage and for errors."""
     first, second = load(tmp_path, "mood", "some.conllu")

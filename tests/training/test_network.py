@@ -136,6 +136,29 @@ def test_new_layers_are_drawn_by_the_seed(open_shop):
     assert not torch.equal(states[0][weight], states[2][weight])
 
 
+def test_a_head_may_have_the_name_of_a_method(open_shop, tmp_path):
+    """Its weights are named as any other's; a network of the same make takes them."""
+    names = ("type", "values", "items", "keys", "update", "half", "training", "train", "parameters")
+    blocks = [block for block in HEADS.split("[[heads]]") if block.strip()]
+    heads = "".join(
+        "[[heads]]" + block.replace(f'"{old}"', f'"{new}"')
+        for block, old, new in zip(blocks, NAMES, names, strict=False)
+    )
+    sources = SOURCES
+    for old, new in zip(NAMES, names, strict=False):
+        sources = sources.replace(f'head = "{old}"', f'head = "{new}"')
+    sources = "[[sources]]".join(sources.split("[[sources]]")[: len(names) + 1])
+    shop = open_shop(toy_config(heads, sources))
+    state = shop.network.train().state_dict()
+    assert {f"heads.{name}.out.weight" for name in names} <= state.keys()
+    assert sorted(shop.network.heads) == sorted(names)
+    windows = shop.assets.encoder().encode("The film was good.").windows
+    for name in names:
+        assert shop.network(padded(shop, windows), name).isfinite().all()
+    shop.keep(tmp_path)
+    blank_network(shop.config, tmp_path / "encoder").load_state_dict(state)
+
+
 def test_a_blank_network_has_the_same_make(shop, tmp_path):
     """It takes the weights of the built one as they are."""
     shop.keep(tmp_path)

@@ -1,12 +1,15 @@
 """The order of training is fixed by the seed, complete, and within the budget."""
 
+import json
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_data import HEADS, toy_config
 
 from polyhead_training.config import AugmentConfig, SourceConfig
+from polyhead_training.fit import _plan
 from polyhead_training.plan import Course, make_plan
 
 
@@ -87,3 +90,32 @@ def test_examples_of_different_documents_are_never_joined():
 def test_a_source_without_examples_has_no_steps():
     """It is there to be measured only."""
     assert make_plan([course([], 3)], 64, 0) == []
+
+
+LONG = """
+[[sources]]
+name = "texts"
+head = "mood"
+format = "jsonl"
+train = "long/train.jsonl"
+
+[[sources]]
+name = "words"
+head = "names"
+format = "conll"
+train = "long/train.conll"
+"""
+
+
+def test_of_a_long_text_with_one_label_the_first_window_counts(open_shop, toy_data):
+    """Nothing else of it is read; a text that fits counts as it is, and all words with tags do."""
+    folder = toy_data / "long"
+    folder.mkdir(exist_ok=True)
+    rows = [{"text": "good " * count, "label": "good"} for count in (5, 30, 300)]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "train.conll").write_text("good O\n" * 300)
+    heads = "[[heads]]".join(HEADS.split("[[heads]]")[:3])
+    shop = open_shop(toy_config(heads, LONG))
+    plan = _plan(shop)
+    lengths = [{i.length for s in plan if s.source == n for i in s.items} for n in range(2)]
+    assert lengths == [{5, 30}, {300}]

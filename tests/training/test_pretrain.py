@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from polyhead_training import pretrain_run
 from polyhead_training.cli import main
-from polyhead_training.passages import Marks, make_batch, mask_tokens
+from polyhead_training.passages import Marks, hold_out, make_batch, mask_tokens
 from polyhead_training.pretrain import prepare
 from polyhead_training.raw_text import load_texts
 from polyhead_training.workshop import open_workshop
@@ -231,6 +231,28 @@ def test_held_out_texts_are_not_trained_on(family, raw, tmp_path):
     assert not held & trained
     longest = max(len(passage) for part in ready[0].train.values() for passage in part)
     assert longest == 24
+
+
+def test_a_new_vocabulary_is_not_trained_on_held_out_texts(raw, tmp_path):
+    """Whatever stands in them, there is no sub-word of it."""
+    config = tmp_path / "pretrain.toml"
+    more = "[recurrent]\nwidth = 16\ninner = 24\n[tokenizer]\nvocabulary = 300"
+    config.write_text(pretrain_config('model = "awd-lstm"', more), encoding="utf-8")
+    settings, documents = load_texts(config, raw)
+    held = set(hold_out(documents, settings.hold_out, settings.seed).held)
+    changed = {
+        name: [text.replace("the", "zqzq") if text in held else text for text in part]
+        for name, part in documents.items()
+    }
+    assert (
+        hold_out(changed, settings.hold_out, settings.seed).train
+        == hold_out(documents, settings.hold_out, settings.seed).train
+    )
+    found = [
+        prepare(settings, texts, tmp_path / f"run-{number}", "awd-lstm").assets.tokenizer_json
+        for number, texts in enumerate((documents, changed))
+    ]
+    assert found[0] == found[1]
 
 
 def test_masks_are_drawn_as_devlin_has_them():

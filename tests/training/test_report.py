@@ -15,10 +15,12 @@ from polyhead_server.bundle import open_bundle, seal_bundle
 from polyhead_training.cli import main
 from polyhead_training.report.charts import line_chart, nice_ticks
 from polyhead_training.report.confusion import confusion
+from polyhead_training.report.history import Curve, History
 from polyhead_training.report.html import Html, element, join
 from polyhead_training.report.judged import judge
 from polyhead_training.report.mistakes import worst
 from polyhead_training.report.scores import reliability
+from polyhead_training.report.sections import curves
 
 HOSTILE = "</td></script><script>alert('1')</script> & \"quoted\" <b \x00\x1b text"
 
@@ -231,6 +233,22 @@ def test_a_bundle_without_a_run(toy, tmp_path, capsys):
         main([*arguments, "--single", "nameless"])
 
 
+def test_noted_figures_of_other_texts_are_left_out(toy, tmp_path, capsys):
+    """A run was not measured on a text that came later, nor is its head another of that name."""
+    data = shutil.copytree(toy.data, tmp_path / "data")
+    with (data / "mood/dev.jsonl").open("a") as file:
+        file.write(json.dumps({"text": "a new film", "label": "good"}) + "\n")
+    single = f"run={toy.run}"
+    _, tree = page_of(toy, tmp_path / "r.html", "--single", single, data=data)
+    assert {row[2] for row in cells(section(tree, "singles"))[1:]} == {"visits", "trees"}
+    lines = (toy.run / "history.jsonl").read_text().replace('"head": "', '"head": "other-')
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/history.jsonl").write_text(lines)
+    page = ["report", str(toy.bundle), "--data", str(data), "--out", str(tmp_path / "s.html")]
+    assert main([*page, "--single", f"run={tmp_path / 'run'}"]) == 2
+    assert "(run) has no figure of a head of the bundle on the same data" in capsys.readouterr().err
+
+
 def test_another_configuration(toy, tmp_path):
     """Its sources are measured."""
     config = tmp_path / "one.toml"
@@ -327,3 +345,24 @@ def test_a_curve_of_one_point():
     tree = ET.fromstring(line_chart("loss", "steps", [0.0], [0.5], 0))  # noqa: S314
     assert len(list(tree.iter("circle"))) == 1
     assert "nan" not in ET.tostring(tree, "unicode")
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
+def test_a_run_that_diverged_is_drawn_as_far_as_it_goes(odd):
+    """The rest is left out, and told; a curve without any value is not there."""
+    values = (2.0, 1.5, odd)
+    history = History(
+        (10.0, 20.0, 30.0),
+        (1.0, 2.0, 3.0),
+        (Curve("loss", values, fraction=False), Curve("other", (odd,) * 3, fraction=False)),
+        best=1,
+        figures=(),
+    )
+    tree = ET.fromstring(curves(history))  # noqa: S314
+    captions = [words_of(caption) for caption in tree.iter("figcaption")]
+    assert captions == ["loss; 1 of 3 values are not finite and left out"] * 2
+    for chart in tree.iter("svg"):
+        dots = list(chart.iter("circle"))
+        assert [dot.get("class") for dot in dots] == ["dot", "dot best"]
+        numbers = " ".join(str(value) for node in chart.iter() for value in node.attrib.values())
+        assert not re.search(r"\b(nan|inf)\b", numbers)

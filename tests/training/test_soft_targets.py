@@ -14,6 +14,15 @@ from polyhead_training.evaluation import annotate
 from polyhead_training.objective import distillation
 from polyhead_training.soft_targets import FOLDER, open_teachers, teach
 
+SPLIT = """
+[[sources]]
+name = "split"
+head = "mood"
+format = "jsonl"
+train = "mood/split.jsonl"
+words = "tokens"
+"""
+
 UNLABELLED = """
 [[sources]]
 name = "more"
@@ -68,6 +77,35 @@ def test_soft_targets_are_the_teachers_distributions(student, teacher, tmp_path)
                 np.testing.assert_allclose(rows[0], answer.scores, atol=2e-3)
             else:
                 assert rows.argmax(axis=1).tolist() == list(answer.tags)
+
+
+def test_texts_that_come_as_words_have_a_row_each(open_shop, toy_data, teacher, tmp_path):
+    """As many words as there are, they have one label together."""
+    lines = (toy_data / "mood/dev.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [
+        json.loads(line)["text"].strip(".").split() * (1 + n % 3) for n, line in enumerate(lines)
+    ]
+    rows = [json.dumps({"tokens": words, "label": "good"}) + "\n" for words in texts]
+    (toy_data / "mood/split.jsonl").write_text("".join(rows), encoding="utf-8")
+    shop = open_shop(toy_config("[[heads]]" + HEADS.split("[[heads]]")[1], SPLIT))
+    (soft,) = teach(shop.config, examples(shop), [teacher], tmp_path, said)
+    model = teacher.shop.model()
+    answers = annotate(model, [source_of(part) for part in examples(shop)[0]], "mood")
+    assert soft.starts.tolist() == list(range(len(lines) + 1))
+    expected = [answer.scores for _, answer in answers]
+    np.testing.assert_allclose(np.exp(soft.log_probabilities), expected, atol=2e-3)
+
+
+def test_a_teacher_leaves_the_threads_as_they_are(toy):
+    """How many it was trained with says nothing about its student."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        (teacher,) = open_teachers([toy.run])
+        assert teacher.shop.config.training.threads == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_several_teachers_are_averaged(student, teacher, tmp_path):

@@ -1,26 +1,30 @@
 """A head leaves as an ordinary transformers checkpoint that gives the same in a real pipeline."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 from tiny_families import write_family
 from toy_data import HEADS, SOURCES, toy_config
 from transformers import pipeline
 
+from polyhead_server.bundle import HeadSpec
 from polyhead_training.checkpoint import BEST
 from polyhead_training.cli import main
 from polyhead_training.config import load_config
 from polyhead_training.config_types import DistillationConfig
 from polyhead_training.data import load_all
 from polyhead_training.errors import ExportError, TrainingError
-from polyhead_training.evaluation import annotate
+from polyhead_training.evaluation import annotate, measure_source
 from polyhead_training.fit import train
 from polyhead_training.progress import Reporter
-from polyhead_training.transformers_export import Order, _windows, export_transformers
+from polyhead_training.transformers_export import Order, _reader, _windows, export_transformers
 from polyhead_training.transformers_fit import FitOptions, lessons
 from polyhead_training.transformers_model import prove, standard_model
+from polyhead_training.transformers_texts import _as_in_source, compare
 from polyhead_training.workshop import open_workshop, reopen_workshop
 
 QUICK = SOURCES.replace("passes", "max_examples = 40\npasses")
@@ -184,6 +188,65 @@ def test_data_show_how_far_an_exact_export_agrees(runs, toy_data, tmp_path):
     assert (found.source, found.texts, found.metric) == ("trees", 24, "accuracy")
     assert found.same == found.pieces == 1.0
     assert found.ours == found.theirs
+
+
+def compared(shop, source, examples):
+    """A standard model beside the network, and what evaluation says of the network."""
+    model, reader = standard_model(shop, source.head), _reader(shop)
+    found = compare(model, reader, shop.model(), source, examples)
+    (figure, *_) = measure_source(shop.model(), source, "train", examples, raw=False)
+    return found, figure.value
+
+
+def test_labels_that_a_source_cannot_tell_apart_do_not_count(runs):
+    """The best of those that it can is taken, as in all other figures."""
+    shop, _ = runs("tiny")
+    shop = replace(shop, network=copy.deepcopy(shop.network))
+    labels = shop.config.head("mood").labels
+    with torch.no_grad():
+        shop.network.heads["mood"].out.bias[labels.index("plain")] += 100
+    (source,) = (source for source in shop.config.sources if source.name == "poles")
+    found, value = compared(shop, source, shop.data["poles"].train)
+    assert found.ours == found.theirs == value > 0
+    assert found.same == 1
+
+
+def test_spans_that_a_source_does_not_mark_do_not_count(runs):
+    """They are no mistakes."""
+    shop, _ = runs("tiny")
+    (source,) = (source for source in shop.config.sources if source.name == "visits")
+    examples = [
+        replace(each, target=tuple("O" if tag.endswith("LOC") else tag for tag in each.target))
+        for each in shop.data["visits"].dev
+    ]
+    found, value = compared(shop, replace(source, among=("PER",)), examples)
+    assert found.ours == found.theirs == value > compared(shop, source, examples)[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "tags", "among", "shown"),
+    [
+        ("spans", "O B-a I-a B-b I-b", ("a",), "O B-a I-a O O"),
+        ("tagging", "O a b", ("O", "a"), "O a O"),
+        ("tagging", "O a b", ("a",), "O a b"),
+        ("classification", "O a b", ("O", "a"), "O a b"),
+    ],
+)
+def test_tags_that_a_source_does_not_mark_are_outside(kind, tags, among, shown):
+    """Where it knows an outside, as in evaluation."""
+    spec = HeadSpec("some", kind, ("a", "b"), "file")
+    assert _as_in_source(tags.split(), spec, among) == shown.split()
+
+
+def test_layers_that_the_run_has_not_are_drawn_by_its_seed(open_shop):
+    """So that a conversion comes out the same again."""
+    heads = HEADS.replace('kind = "tagging"', 'kind = "tagging"\nhidden = 8')
+    shop = open_shop(toy_config(heads, QUICK))
+    weights = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        weights.append(standard_model(shop, "tags").classifier.weight)
+    assert torch.equal(*weights)
 
 
 def test_another_model_is_no_proof(runs):

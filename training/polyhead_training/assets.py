@@ -132,12 +132,15 @@ def _unknown(tokenizer: Any) -> int:
     return known[0] if known else 0
 
 
-def manifest(config: Config, assets: Assets, hidden_size: int, *, served: bool = True) -> Manifest:
+def manifest(
+    config: Config, assets: Assets, encoder: str, hidden_size: int, *, served: bool = True
+) -> Manifest:
     """The manifest of the bundle to be, without figures and provenance.
 
     Args:
         config: the training configuration.
         assets: tokenizer and lexicon.
+        encoder: name of the pretrained encoder.
         hidden_size: width of the encoder's output.
         served: leave out the auxiliary heads.
     """
@@ -149,7 +152,7 @@ def manifest(config: Config, assets: Assets, hidden_size: int, *, served: bool =
             file=ENCODER_FILE,
             precision=config.export.precision,
             hidden_size=hidden_size,
-            model=config.encoder.model,
+            model=encoder,
         ),
         tokenizer=assets.spec,
         heads=tuple(head_spec(head) for head in config.heads if head.export or not served),

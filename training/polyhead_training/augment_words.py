@@ -21,6 +21,8 @@ _REPLACED_WORDS = 6
 
 _CORE = re.compile(r"\w(?:.*\w)?", re.DOTALL)
 _FINAL_MARKS = re.compile(r"[\s.!?\u2026\u3002]+\Z")
+_NAME_TAGS = frozenset(("PROPN", "NNP", "NNPS"))
+"""Proper nouns: the universal tag, and those of the Penn Treebank, which XPOS columns have."""
 _OUTSIDE_TAGS = frozenset(("O", "", None))
 
 
@@ -79,7 +81,7 @@ def core_of(word: str) -> str:
 
 
 def _is_name(tag: str | None) -> bool:
-    return tag == "PROPN" or (tag is not None and tag[:2] in {"B-", "I-"})
+    return tag in _NAME_TAGS or (tag is not None and tag[:2] in {"B-", "I-"})
 
 
 def _universal(tag: str | None) -> str | None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 CARD = "MODEL_CARD.md"
 """The card's file in a bundle."""
 
+STAND_IN = "a local directory"
+"""What the provenance says an encoder was taken from that was given for the configured one."""
+
 _RESTRICTED = re.compile(
     r"non-?commercial|research|not (specified|stated)|terms of|\bNC\b", re.IGNORECASE
 )
@@ -36,16 +39,29 @@ def model_card(manifest: Manifest) -> str:
 def _head(manifest: Manifest) -> str:
     encoder = manifest.encoder
     tasks = len(manifest.heads)
+    made = f"made from {encoder_name(manifest)}, {encoder.precision}"
     return f"""# {manifest.name} {manifest.version}
 
 One shared encoder and {tasks} task head{"s" if tasks > 1 else ""}, fine-tuned jointly with
 polyhead; every task is answered from one encoder pass.
 
 - Language: {manifest.language}
-- Encoder: made from `{encoder.model}`, {encoder.precision}, {encoder.hidden_size} values a token
+- Encoder: {made}, {encoder.hidden_size} values a token
 - Window: {manifest.tokenizer.max_tokens} tokens; longer text is read in windows that overlap by
   {manifest.tokenizer.overlap} tokens and merged, never cut
 """
+
+
+def encoder_name(manifest: Manifest, mark: str = "`") -> str:
+    """What the encoder was made from, as far as it is known.
+
+    Args:
+        manifest: of the bundle.
+        mark: put around the model's name.
+    """
+    named = f"{mark}{manifest.encoder.model}{mark}"
+    taken = manifest.provenance.get("encoder_taken_from")
+    return f"{taken} given for {named}" if taken else named
 
 
 def _tasks(manifest: Manifest) -> str:

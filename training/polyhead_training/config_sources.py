@@ -185,11 +185,23 @@ def _fit_to_head(table: Table, source: SourceConfig, head: HeadConfig) -> Source
         table.problem("a source without labels has training files only", "unlabelled")
     if source.unlabelled and not source.soft_targets:
         table.problem("a source without labels learns from soft targets alone", "soft_targets")
-    if source.unlabelled and source.augment.mention:
-        table.problem("mention is for sources with labels", "augment", "mention")
+    if source.unlabelled:
+        _check_augment(table, source, head)
     _check_map(table, source, head)
     _check_among(table, source, head)
     return _with_labels_in_order(source, head)
+
+
+def _check_augment(table: Table, source: SourceConfig, head: HeadConfig) -> None:
+    """Refuse what goes by the tags of words: a source without labels has none."""
+    if source.augment.mention:
+        table.problem("mention is for sources with labels", "augment", "mention")
+    if head.kind == "classification":
+        return
+    for key in ("synonym", "lemma"):
+        if getattr(source.augment, key):
+            message = f"{key} is for sources with labels: these say which words are names or spans"
+            table.problem(message, "augment", key)
 
 
 def _check_map(table: Table, source: SourceConfig, head: HeadConfig) -> None:

@@ -18,12 +18,11 @@ from polyhead_server.heads import ClassificationOutput, SpansOutput
 from polyhead_server.model import Model
 from polyhead_server.offline import packed
 from polyhead_server.packing import pack
-from polyhead_training.assets import manifest
 from polyhead_training.batches import source_of
 from polyhead_training.bundle_place import check_place, place_beside, take_place
 from polyhead_training.bundle_update import update_bundle
 from polyhead_training.calibration import calibrate, heated
-from polyhead_training.card import CARD, model_card
+from polyhead_training.card import CARD, STAND_IN, model_card
 from polyhead_training.errors import ExportError
 from polyhead_training.evaluation import Measure, annotate
 from polyhead_training.export_parts import write_encoder_parts
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from polyhead_server.bundle import Manifest
     from polyhead_server.encoding import Source, Window
     from polyhead_server.heads import HeadOutput
-    from polyhead_training.config import Config
     from polyhead_training.workshop import Workshop
 
 _CPU = torch.device("cpu")
@@ -98,14 +96,14 @@ def _proven(shop: Workshop, out: Path, facts: dict[str, Any]) -> Proof:
 
 
 def _write_bundle(shop: Workshop, fresh: Path, facts: dict[str, Any]) -> None:
-    plain = manifest(shop.config, shop.assets, shop.network.encoder.hidden_size)
+    plain = shop.manifest()
     shop.assets.write(fresh)
     _write_encoder(shop, fresh, plain)
     plain = replace(plain, encoder=write_encoder_parts(shop, fresh, plain.encoder))
     for head in plain.heads:
         # Not save_file: it makes files that only their owner can read.
         (fresh / head.file).write_bytes(save(head_tensors(shop.network, head.name)))
-    whole = replace(plain, provenance={**provenance(shop.config), **facts})
+    whole = replace(plain, provenance={**provenance(shop), **facts})
     (fresh / CARD).write_text(model_card(whole), encoding="utf-8")
     seal_bundle(fresh, whole)
 
@@ -129,9 +127,12 @@ def _figure(measure: Measure) -> Figure:
     return Figure(measure.source, measure.split, measure.metric, round(measure.value, 5))
 
 
-def provenance(config: Config) -> dict[str, Any]:
-    """Where a bundle comes from: configuration, and data sets with their licences."""
+def provenance(shop: Workshop) -> dict[str, Any]:
+    """Where a bundle comes from: encoder, configuration, and data sets with their licences."""
+    config = shop.config
+    stand_in = {"encoder_taken_from": STAND_IN} if shop.origin.stand_in else {}
     return {
+        **stand_in,
         "config": config.path.read_text(encoding="utf-8"),
         "seed": config.seed,
         "data_sets": [

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from polyhead_server.encoding import Document
+    from polyhead_training.data import Example
     from polyhead_training.plan import Step
     from polyhead_training.run import Watcher
     from polyhead_training.soft_targets import Teacher
@@ -91,14 +93,22 @@ def _replacements(shop: Workshop) -> list[Replacements]:
 
 def _plan(shop: Workshop) -> list[Step]:
     encoder = shop.assets.encoder()
+    marks = len(shop.assets.spec.prefix) + len(shop.assets.spec.suffix)
     courses = []
     for source in shop.config.sources:
         examples = shop.data[source.name].train
-        lengths = [encoder.encode(source_of(example)).tokens for example in examples]
+        lengths = [_read_tokens(encoder.encode(source_of(e)), e, marks) for e in examples]
         courses.append(Course(source, [example.group for example in examples], lengths))
     options = shop.config.training
     sampling = Sampling(options.sampling, options.sampling_temperature)
     return make_plan(courses, options.batch_tokens, shop.config.seed, sampling)
+
+
+def _read_tokens(document: Document, example: Example, marks: int) -> int:
+    """Sub-words that are learned from: where a text has one label, those of its first window."""
+    if isinstance(example.target, str) and len(document.windows) > 1:
+        return len(document.windows[0].ids) - marks
+    return document.tokens
 
 
 def fingerprint(shop: Workshop, teachers: Sequence[Teacher] = ()) -> str:

@@ -149,13 +149,23 @@ class HeadModule(nn.Module):
         return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 
 
+class Heads(nn.ModuleDict):
+    """Heads by name, which may be that of a module's own method or attribute ("type", "values")."""
+
+    def __setitem__(self, key: str, module: nn.Module) -> None:
+        self._modules[key] = module  # add_module refuses such names
+
+    def __setattr__(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # torch would take "training" for the head
+
+
 class MultiTaskNetwork(nn.Module):
     """One encoder and all heads."""
 
     def __init__(self, encoder: Encoder, heads: Iterable[HeadConfig], dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
-        self.heads = nn.ModuleDict(
+        self.heads = Heads(
             {head.name: HeadModule(head, encoder.hidden_size, dropout) for head in heads}
         )
 

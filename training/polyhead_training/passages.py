@@ -37,6 +37,15 @@ class Corpus:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """Documents to learn from and to measure on."""
+
+    train: Mapping[str, Sequence[str]]
+    """By set of texts."""
+    held: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Marks:
     """What masking has to know of a vocabulary."""
 
@@ -48,30 +57,34 @@ class Marks:
     """Number of sub-words."""
 
 
-def make_corpus(
-    texts: Mapping[str, Sequence[str]], encoder: DocumentEncoder, hold_out: int, seed: int
-) -> Corpus:
-    """Cut documents into passages of at most one window.
+def hold_out(texts: Mapping[str, Sequence[str]], count: int, seed: int) -> Parts:
+    """Choose documents to measure on, of which nothing is learned, not even a vocabulary.
 
     Args:
         texts: documents by set.
-        encoder: cuts a document; its windows must not overlap.
-        hold_out: documents that are held out, at most a fifth.
+        count: documents that are held out, at most a fifth.
         seed: chooses them.
     """
     places = [(name, index) for name, part in texts.items() for index in range(len(part))]
-    count = min(hold_out, max(1, len(places) // 5))
-    chosen = set(random.Random(f"{seed}:held").sample(places, count))
-    held = _passages(
-        (texts[name][index] for name, index in places if (name, index) in chosen), encoder
-    )
+    most = max(1, len(places) // 5)
+    chosen = set(random.Random(f"{seed}:held").sample(places, min(count, most)))
+    held = [texts[name][index] for name, index in places if (name, index) in chosen]
     train = {
-        name: _passages(
-            (text for index, text in enumerate(part) if (name, index) not in chosen), encoder
-        )
+        name: [text for index, text in enumerate(part) if (name, index) not in chosen]
         for name, part in texts.items()
     }
-    return Corpus(train, held)
+    return Parts(train, held)
+
+
+def make_corpus(parts: Parts, encoder: DocumentEncoder) -> Corpus:
+    """Cut documents into passages of at most one window.
+
+    Args:
+        parts: the documents.
+        encoder: cuts a document; its windows must not overlap.
+    """
+    train = {name: _passages(texts, encoder) for name, texts in parts.train.items()}
+    return Corpus(train, _passages(parts.held, encoder))
 
 
 def _passages(texts: Iterable[str], encoder: DocumentEncoder) -> list[IntArray]:

@@ -19,7 +19,7 @@ from polyhead_training.checkpoint import (
 from polyhead_training.errors import TrainingError
 from polyhead_training.language_model import open_language_model
 from polyhead_training.loop import RunPlace
-from polyhead_training.passages import Marks, make_corpus
+from polyhead_training.passages import Marks, hold_out, make_corpus
 from polyhead_training.pretrain_result import check_result_place, write_result
 from polyhead_training.pretrain_run import PretrainRun, perplexity
 from polyhead_training.pretrained import check_positions, loading
@@ -135,15 +135,16 @@ def prepare(
         TrainingError: the encoder is not to be had or cannot do this, or the texts are too few.
     """
     name, options = encoder, config.encoder
+    parts = hold_out(texts, config.hold_out, config.seed)
     with loading(config.path, encoder):
         if encoder in ARCHITECTURES:
-            name = str(start_recurrent(config, texts, folder / _START, encoder))
+            name = str(start_recurrent(config, parts.train, folder / _START, encoder))
             options = replace(options, init="random")
         assets = encoder_assets(options, name)
         torch.manual_seed(config.seed)
         model = open_language_model(name, options, config.objective)
     check_positions(config.path, options.max_tokens, model.encoder)
-    corpus = make_corpus(texts, assets.encoder(), config.hold_out, config.seed)
+    corpus = make_corpus(parts, assets.encoder())
     if not corpus.held or not any(corpus.train.values()):
         raise TrainingError(f"{config.path}: the texts are too few to hold some of them out")
     return Preparation(config, encoder, assets, model, corpus)

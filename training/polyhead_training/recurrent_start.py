@@ -34,7 +34,7 @@ def start_recurrent(
 
     Args:
         config: sizes, and where the tokenizer comes from.
-        texts: documents, to train a tokenizer on.
+        texts: documents to train a tokenizer on, none of them held out.
         folder: the directory.
         architecture: "awd-lstm" or "elmo".
 

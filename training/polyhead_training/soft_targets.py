@@ -89,7 +89,9 @@ def open_teachers(folders: Sequence[Path]) -> list[Teacher]:
 def _open(folder: Path) -> Teacher:
     if not (folder / CONFIG_COPY).exists() or not (folder / BEST).exists():
         raise TrainingError(f"{folder} holds no weights of a run to learn from")
+    threads = torch.get_num_threads()
     shop = reopen_workshop(load_config(folder / CONFIG_COPY), {}, folder)
+    torch.set_num_threads(threads)  # the student's, not those that the teacher was trained with
     shop.network.eval()
     with (folder / BEST).open("rb") as file:
         mark = hashlib.file_digest(file, "sha256").hexdigest()
@@ -210,7 +212,8 @@ def _ask_one(
     ends: list[int] = []
     for example in examples:
         source = source_of(example)
-        unknown = "" if isinstance(source, str) else ("",) * len(source)
+        # One for each row: words may have one label together.
+        unknown = "" if isinstance(example.target, str) else ("",) * len(source)
         jobs += samples(teacher.encoder.encode(source), unknown, {"": NO_TARGET})
         ends.append(len(jobs))
     answers = _answers_in_order(teacher, head, jobs, progress)

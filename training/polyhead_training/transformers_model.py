@@ -130,6 +130,7 @@ def standard_model(shop: Workshop, head: str) -> Any:
             f'"{settings.model_type}"'
         )
     make = AutoModelForSequenceClassification if texts else AutoModelForTokenClassification
+    torch.manual_seed(shop.config.seed)  # of layers that the network has no weights for
     model = make.from_config(settings)
     encoder = merge_adapters(network.encoder.transformer).state_dict()
     own = model.base_model.state_dict()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from polyhead_server.bundle import HeadSpec
     from polyhead_server.model import Model
     from polyhead_training.config import SourceConfig
     from polyhead_training.data import Example
@@ -78,7 +79,11 @@ def word_spans(example: Example) -> list[tuple[int, int]]:
 
 @torch.inference_mode()
 def answers(
-    model: Any, reader: Reader, examples: Sequence[Example], labels: Sequence[str]
+    model: Any,
+    reader: Reader,
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    among: Sequence[str] = (),
 ) -> list[str | list[str]]:
     """What an exported model says: a label for a text, or a tag for each of an example's words.
 
@@ -86,29 +91,33 @@ def answers(
         model: of a standard class.
         reader: with its tokenizer.
         examples: the texts; those with a tuple as target have a tag for each word.
-        labels: the model's labels in output order.
+        labels: what the model's outputs stand for, in order.
+        among: the labels of which the best is taken for a text; empty for all.
     """
     found: list[str | list[str]] = []
     for start in range(0, len(examples), _BATCH):
         part = examples[start : start + _BATCH]
         encoded = reader.batch([raw_text(example) for example in part])
         inputs = {name: value.to(model.device) for name, value in encoded.items()}
-        best = model(**inputs).logits.argmax(dim=-1).cpu()
+        logits = model(**inputs).logits.cpu()
         for row, example in enumerate(part):
-            found.append(_answer(best[row], reader, encoded, row, example, labels))
+            found.append(_answer(logits[row], reader, encoded, row, example, labels, among))
     return found
 
 
 def _answer(
-    best: Tensor,
+    logits: Tensor,
     reader: Reader,
     encoded: Any,
     row: int,
     example: Example,
     labels: Sequence[str],
+    among: Sequence[str],
 ) -> str | list[str]:
     if isinstance(example.target, str):
-        return labels[int(best)]
+        allowed = [index for index, label in enumerate(labels) if label in (among or labels)]
+        return labels[max(allowed, key=lambda index: float(logits[index]))]
+    best = logits.argmax(dim=-1)
     places = [reader.place(encoded, row, span) for span in word_spans(example)]
     blank = "O" if "O" in labels else labels[0]
     return [blank if place is None else labels[int(best[place])] for place in places]
@@ -132,9 +141,10 @@ def compare(
     """
     spec = next(head for head in reference.bundle.heads if head.name == source.head)
     labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
-    theirs = answers(model, reader, examples, labels)
+    shown = _as_in_source(labels, spec, source.among)
+    theirs = answers(model, reader, examples, shown, source.among)
     pairs = annotate(reference, [source_of(example) for example in examples], source.head)
-    ours = [labels_of(output, spec, len(doc.words), ()) for doc, output in pairs]
+    ours = [labels_of(output, spec, len(doc.words), source.among) for doc, output in pairs]
     same = [
         one == two
         for left, right in zip(ours, theirs, strict=True)
@@ -150,6 +160,15 @@ def compare(
         score(source.metric, gold, ours, source.among),
         score(source.metric, gold, theirs, source.among),
     )
+
+
+def _as_in_source(labels: Sequence[str], spec: HeadSpec, among: Sequence[str]) -> list[str]:
+    """A model's tags as `labels_of` has them: those that the data set does not mark are O."""
+    if spec.kind == "spans" and among:
+        return [tag if tag[2:] in among else "O" for tag in labels]
+    if spec.kind == "tagging" and "O" in among:
+        return [tag if tag in among else "O" for tag in labels]
+    return list(labels)
 
 
 def _rows(ours: str | list[str], theirs: str | list[str]) -> list[tuple[str, str]]:

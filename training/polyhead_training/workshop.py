@@ -13,6 +13,7 @@ from polyhead_training.assets import load_assets, manifest
 from polyhead_training.checkpoint import best_weights
 from polyhead_training.data import load_inputs
 from polyhead_training.distributed import ALONE
+from polyhead_training.encoder_origin import encoder_origin, keep_origin, kept_origin
 from polyhead_training.errors import TrainingError
 from polyhead_training.evaluation import Measure, measure_source
 from polyhead_training.loop import Hardware
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from polyhead_server.bundle import Manifest
     from polyhead_server.model import Model
     from polyhead_training.assets import Assets
     from polyhead_training.config import Config
     from polyhead_training.data import SourceData
     from polyhead_training.distributed import Team
+    from polyhead_training.encoder_origin import EncoderOrigin
     from polyhead_training.network import MultiTaskNetwork
     from polyhead_training.pretrain_config import PretrainConfig
 
@@ -51,11 +54,12 @@ class Workshop:
     assets: Assets
     network: MultiTaskNetwork
     hardware: Hardware
+    origin: EncoderOrigin
+    """What the network began from."""
 
     def model(self) -> Model:
         """The network, in its present state, as a model that annotates."""
-        width = self.network.encoder.hidden_size
-        bundle = Bundle(self.config.path, manifest(self.config, self.assets, width, served=False))
+        bundle = Bundle(self.config.path, self.manifest(served=False))
         return torch_model(
             self.network,
             bundle,
@@ -64,10 +68,16 @@ class Workshop:
             bf16=self.hardware.bf16,
         )
 
+    def manifest(self, *, served: bool = True) -> Manifest:
+        """The manifest of the bundle to be; `served` leaves out the auxiliary heads."""
+        width = self.network.encoder.hidden_size
+        return manifest(self.config, self.assets, self.origin.model, width, served=served)
+
     def keep(self, folder: Path) -> None:
         """Write into a run directory what it takes, besides weights, to build the network again."""
         self.network.encoder.transformer.config.save_pretrained(folder / ENCODER_FOLDER)
         self.assets.tokenizer.save_pretrained(folder / ENCODER_FOLDER)
+        keep_origin(self.origin, folder / ENCODER_FOLDER)
         copy = folder / CONFIG_COPY
         copy.write_text(self.config.path.read_text(encoding="utf-8"), encoding="utf-8")
 
@@ -95,7 +105,8 @@ def open_workshop(
         network = build_network(config, name).to(hardware.device)
     check_positions(config.path, config.encoder.max_tokens, network.encoder)
     _set_adjacency(config, sources, network)
-    return Workshop(config, sources, assets, network, hardware)
+    origin = encoder_origin(config.encoder, encoder)
+    return Workshop(config, sources, assets, network, hardware, origin)
 
 
 def _set_adjacency(
@@ -138,7 +149,8 @@ def reopen_workshop(config: Config, data: Mapping[str, SourceData], folder: Path
     except (OSError, ValueError, RuntimeError, TrainingError) as error:
         raise TrainingError(f"{folder} holds no weights of a run of this configuration") from error
     hardware = choose_hardware(config)
-    return Workshop(config, data, assets, network.to(hardware.device), hardware)
+    origin = kept_origin(config.encoder, folder / ENCODER_FOLDER)
+    return Workshop(config, data, assets, network.to(hardware.device), hardware, origin)
 
 
 def measure(

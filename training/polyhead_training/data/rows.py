@@ -55,6 +55,21 @@ def read_texts(file: DataFile, name: str) -> Iterator[tuple[int, str]]:
                 yield number, text
 
 
+def read_words_or_texts(
+    file: DataFile, text: str, words: str
+) -> Iterator[tuple[int, str | list[str]]]:
+    """Yield the line number and, of every JSONL row, the list of words, else the text.
+
+    `words` and `text` name the fields; rows without labels need not have any.
+    """
+    for number, line in file.lines():
+        if line.strip():
+            row = _Row(file, number, _json_object(file, number, line))
+            found = row.texts(words) if row.has_list(words) else row.text(text)
+            if found is not None:
+                yield number, found
+
+
 def read_csv(file: DataFile, source: SourceConfig, labels: LabelMap) -> Iterator[Example]:
     """Yield one example a row below the header row; a .tsv file has TABs between columns."""
     csv.field_size_limit(LONGEST_FIELD)
@@ -189,6 +204,9 @@ class _Row:
     def optional_text(self, name: str) -> str | None:
         value = (self._values or {}).get(name)
         return value if isinstance(value, str) and value.strip() else None
+
+    def has_list(self, name: str) -> bool:
+        return isinstance((self._values or {}).get(name), list)
 
     def _get(self, name: str) -> Any:
         if self._values is None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress
 
+from polyhead_training.card import encoder_name
 from polyhead_training.checkpoint import HISTORY
 from polyhead_training.config import load_config
 from polyhead_training.console import open_console
@@ -138,11 +139,12 @@ def page(findings: Findings, data: Path, *, texts: bool) -> str:
 
 
 def _summary(bundle: Bundle) -> str:
-    encoder = bundle.manifest.encoder
+    manifest = bundle.manifest
+    encoder = f"{encoder_name(manifest, '')}, {manifest.encoder.precision}"
     heads = len(bundle.heads)
     return (
         f"{heads} task{'s' if heads > 1 else ''} from one encoder pass "
-        f"({encoder.model}, {encoder.precision}). Measured with the engine that serves."
+        f"({encoder}). Measured with the engine that serves."
     )
 
 

@@ -36,20 +36,22 @@ def line_chart(
         title: what it shows, for those who do not see it.
         across: name of the horizontal axis.
         xs: places, rising.
-        ys: values.
+        ys: values, at least one of them finite; those of a run that diverged are left out.
         mark: the point to mark.
         unit: behind the values.
     """
+    finite = [y for y in ys if math.isfinite(y)]
     low_x, high_x = 0.0, max(xs) or 1.0
-    ticks = nice_ticks(min(ys), max(ys))
-    low_y, high_y = min(ticks[0], *ys), max(ticks[-1], *ys)
-    points = [
-        (
+    ticks = nice_ticks(min(finite), max(finite))
+    low_y, high_y = min(ticks[0], *finite), max(ticks[-1], *finite)
+    points = {
+        n: (
             _scaled(x, low_x, high_x, _LEFT, _WIDTH - _RIGHT),
             _scaled(y, low_y, high_y, _HEIGHT - _BOTTOM, _TOP),
         )
-        for x, y in zip(xs, ys, strict=True)
-    ]
+        for n, (x, y) in enumerate(zip(xs, ys, strict=True))
+        if math.isfinite(y)
+    }
     grid = [
         _level(_scaled(tick, low_y, high_y, _HEIGHT - _BOTTOM, _TOP), f"{tick:g}") for tick in ticks
     ]
@@ -60,13 +62,13 @@ def line_chart(
     ]
     caption = _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 4, across)
     line = element(
-        "polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points), class_="line"
+        "polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points.values()), class_="line"
     )
     dots = [
         element(
             "circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=4 if n == mark else 2.2, class_=_dot(n, mark)
         )
-        for n, (x, y) in enumerate(points)
+        for n, (x, y) in points.items()
     ]
     told = f"{title}: {ys[0]:.4g}{unit} at first, {ys[mark]:.4g}{unit} where marked, of {len(ys)}"
     return _svg(_WIDTH, _HEIGHT, told, grid, below, caption, line, dots)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from polyhead_training.report.charts import line_chart
@@ -108,11 +109,20 @@ def _grid(history: History, xs: Sequence[float], across: str) -> Html:
                 history.best,
                 " %" if curve.fraction else "",
             ),
-            element("figcaption", curve.name, ", %" if curve.fraction else None),
+            element(
+                "figcaption", curve.name, ", %" if curve.fraction else None, _left_out(curve.values)
+            ),
         )
         for curve in history.curves
+        if any(map(math.isfinite, curve.values))
     ]
     return element("div", charts, class_="grid")
+
+
+def _left_out(values: Sequence[float]) -> str | None:
+    """What a caption says of a run that diverged."""
+    count = sum(not math.isfinite(value) for value in values)
+    return f"; {count} of {len(values)} values are not finite and left out" if count else None
 
 
 def against_torch(judged: Sequence[Judged], bundle: Bundle) -> Html | None:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from polyhead_training.report.judged import Judged
 
 
+_SAME = ("head", "source", "split", "metric", "count")
+"""What a noted figure has in common with one that it is compared with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """One figure of the shared network and of one for a single task."""
@@ -76,7 +80,9 @@ def gaps(
         else:
             new = _noted(name, path, judged)
         if not new:
-            raise TrainingError(f"{path} ({name}) has no figure of a head and data of the bundle")
+            raise TrainingError(
+                f"{path} ({name}) has no figure of a head of the bundle on the same data"
+            )
         found += new
     return found
 
@@ -119,13 +125,16 @@ def _measured(name: str, item: Comparison) -> Gap:
 
 
 def _noted(name: str, path: Path, judged: Sequence[Judged]) -> list[Gap]:
+    """The run's figures of the same head on as many texts: others are of other data."""
     noted = {
-        (item["source"], item["split"], item["metric"]): float(item["value"])
+        tuple(item.get(key) for key in _SAME): float(item["value"])
         for item in read_history(path).figures
     }
-    return [
-        Gap(name, part.source.head, *part.key, metric, noted[(*part.key, metric)], value.value)
-        for part, figures in ((item.part, item.figures) for item in judged)
-        for metric, value in figures.items()
-        if (*part.key, metric) in noted
-    ]
+    found = []
+    for part, figures in ((item.part, item.figures) for item in judged):
+        for metric, value in figures.items():
+            names = (part.source.head, *part.key, metric)
+            single = noted.get((*names, len(part.examples)))
+            if single is not None:
+                found.append(Gap(name, *names, single, value.value))
+    return found
