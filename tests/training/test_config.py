@@ -264,6 +264,6 @@ def test_head_raises_for_an_unknown_name(tmp_path):
 def test_the_recipes_are_sound():
     """Every recipe that comes with the package is read without a problem."""
     recipes = sorted(resources.files("polyhead_training").joinpath("recipes").glob("*.toml"))
-    assert len(recipes) == 7
+    assert len(recipes) == 10
     for recipe in recipes:
         assert load_config(recipe).heads
