@@ -175,7 +175,9 @@ class _Run:
         return [str(self._spool) if path == STDIN else path for path in self._paths]
 
     def _fingerprints(self) -> list[list[int]]:
-        return [fingerprint(Path(path)) for path in self._files()]
+        # Standard input comes anew each time, and is what it was where it holds the same.
+        spool = str(self._spool)
+        return [fingerprint(Path(path), dated=path != spool) for path in self._files()]
 
     def _take_stdin(self) -> None:
         """Put standard input where it can be read twice."""

@@ -118,14 +118,19 @@ class Journal:
         self._file.write(json.dumps(record).encode() + b"\n")
 
 
-def fingerprint(path: Path) -> list[int]:
-    """Give a file's size, when it was written, and a checksum of its beginning and end."""
+def fingerprint(path: Path, *, dated: bool) -> list[int]:
+    """Give a file's size, when it was written, and a checksum of its beginning and end.
+
+    Args:
+        path: The file.
+        dated: Whether it matters when it was written; else that is 0.
+    """
     status = path.stat()
-    size = status.st_size
+    size, written = status.st_size, status.st_mtime_ns if dated else 0
     with path.open("rb") as file:
         first = file.read(_TASTE)
         file.seek(max(0, size - _TASTE))
-        return [size, status.st_mtime_ns, zlib.crc32(file.read(_TASTE), zlib.crc32(first))]
+        return [size, written, zlib.crc32(file.read(_TASTE), zlib.crc32(first))]
 
 
 def _line(line: bytes) -> dict[str, Any] | None:
