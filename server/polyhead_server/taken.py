@@ -9,11 +9,10 @@ import socket
 import struct
 import sys
 import termios
-from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import unquote
 
-from polyhead_server.hosts import bare
+from polyhead_server.hosts import bare, unmapped
 
 _FILES = Path("/proc/self/fd")
 _LOOK_SECONDS = 0.01
@@ -94,7 +93,7 @@ def _named(peer: str) -> End | None:
     if kind not in ("ipv4", "ipv6"):
         return None
     host, _, port = address.rpartition(":")
-    return _host(bare(host)), int(port)
+    return unmapped(bare(host)), int(port)
 
 
 def _open(number: int) -> socket.socket | None:
@@ -120,14 +119,7 @@ def _other_end(connection: socket.socket) -> End | None:
         host, port, *_ = connection.getpeername()
     except OSError:  # it listens, or is closed
         return None
-    return _host(host), port
-
-
-def _host(text: str) -> str:
-    """An address in one spelling: one of version 4 is one, whichever socket it came through."""
-    address = ip_address(text)
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return str(mapped or address)
+    return unmapped(host), port
 
 
 def _busy(connection: socket.socket) -> bool:

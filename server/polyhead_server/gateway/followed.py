@@ -19,6 +19,7 @@ from polyhead_server.gateway.split import (
     filter_resource,
     inlined,
 )
+from polyhead_server.security.pems import load_pems
 from polyhead_server.security.watched import Watched, read_bytes
 
 if TYPE_CHECKING:
@@ -111,30 +112,10 @@ class _Pems:
         files = (self.cert, self.key, self.authorities)
         return tuple(file for file in files if file is not None)
 
-    def check(self) -> None:
-        """See that they can be used.
-
-        Raises:
-            StartError: they cannot be read, or certificate and key are not each other's.
-        """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        try:
-            if self.cert is not None:
-                context.load_cert_chain(self.cert, self.key, password=_no_password)
-            if self.authorities is not None:
-                context.load_verify_locations(self.authorities)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-            raise StartError(f"cannot use the TLS files: {reason}") from None
-
-
-def _no_password() -> str:
-    """Keys are not encrypted; without this, OpenSSL would ask at the terminal."""
-    raise ValueError("the key has a password")
-
 
 def _secrets(pems: _Pems, resources: Resources) -> Resources:
-    pems.check()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # only to see that they can be used
+    load_pems(context, pems.cert, pems.key, pems.authorities)
     return {name: inlined(resource) for name, resource in resources.items()}
 
 

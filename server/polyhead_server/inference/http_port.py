@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from http import HTTPStatus
-from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -18,7 +17,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 from polyhead_server.callers import name_in
 from polyhead_server.calls import Method
 from polyhead_server.errors import DrainingError, StartError
-from polyhead_server.hosts import bare, joined
+from polyhead_server.hosts import bare, joined, unmapped
 from polyhead_server.inference import describe
 from polyhead_server.inference.http_faults import quiet_logger
 from polyhead_server.inference.http_wire import HttpWire
@@ -355,8 +354,7 @@ def _peer(request: web.Request) -> str:
         return ""
     host, port = name[:2]
     if ":" in host:
-        # A socket of version 6 that takes version 4 as well writes its addresses so.
-        host = str(IPv6Address(host.partition("%")[0]).ipv4_mapped or host)
+        host = unmapped(host)
     return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
 
 

@@ -10,6 +10,7 @@ import grpc
 
 from polyhead_server.errors import StartError
 from polyhead_server.hosts import joined
+from polyhead_server.security.pems import load_pems
 from polyhead_server.security.watched import Watched, read_bytes
 
 if TYPE_CHECKING:
@@ -128,19 +129,9 @@ def _context(files: Files) -> ssl.SSLContext:
     # A session that is taken up again would outlive the authority that its client was let in by.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
-    try:
-        context.load_cert_chain(files.cert, files.key, password=_no_password)
-        if files.client_ca is not None:
-            # OpenSSL itself keeps sessions of TLS 1.2, tickets or not, and Python cannot forbid it.
-            context.minimum_version = ssl.TLSVersion.TLSv1_3
-            context.load_verify_locations(files.client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        raise StartError(f"cannot use the TLS files: {reason}") from None
+    if files.client_ca is not None:
+        # OpenSSL itself keeps sessions of TLS 1.2, tickets or not, and Python cannot forbid it.
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.verify_mode = ssl.CERT_REQUIRED
+    load_pems(context, files.cert, files.key, files.client_ca)
     return context
-
-
-def _no_password() -> str:
-    """Keys are not encrypted; without this, OpenSSL would ask at the terminal."""
-    raise ValueError("the key has a password")
