@@ -42,10 +42,9 @@ def macro_f1(gold: Sequence[str], predicted: Sequence[str], labels: Collection[s
         predicted: the answers.
         labels: those that count; empty for all.
     """
-    seen = sorted({*gold, *predicted})
     table = _confusion(gold, predicted)
     values = 2 * table.diagonal() / (table.sum(axis=0) + table.sum(axis=1))
-    counted = [not labels or label in labels for label in seen]
+    counted = [not labels or label in labels for label in _seen(gold, predicted)]
     return _mean(values[np.array(counted, bool)])
 
 
@@ -131,10 +130,15 @@ def _flat(answers: Sequence[str | Sequence[str]]) -> list[str]:
     )
 
 
+def _seen(gold: Sequence[str], predicted: Sequence[str]) -> list[str]:
+    """All labels there are, in the order of the confusion table."""
+    return sorted({*gold, *predicted})
+
+
 def _confusion(gold: Sequence[str], predicted: Sequence[str]) -> NDArray[np.int64]:
     """Counts of shape (labels, labels): gold label by predicted label."""
     _check_lengths(gold, predicted)
-    index = {label: at for at, label in enumerate(sorted({*gold, *predicted}))}
+    index = {label: at for at, label in enumerate(_seen(gold, predicted))}
     table = np.zeros((len(index), len(index)), dtype=np.int64)
     rows = [index[label] for label in gold]
     np.add.at(table, (rows, [index[label] for label in predicted]), 1)

@@ -57,12 +57,15 @@ class Admin:
     async def calls_under_way(self, listener: str) -> int:
         """Calls that are not finished."""
         name = f"http.{listener}.downstream_rq_active"
-        content = await self._json(f"/stats?format=json&filter=^{name}$")
-        return sum(int(stat["value"]) for stat in content.get("stats", ()))
+        return await self._sum(f"^{name}$")
 
     async def updates_refused(self) -> int:
         """How often Envoy did not take what is new in a file of ours; its log says why."""
-        content = await self._json("/stats?format=json&filter=update_rejected$")
+        return await self._sum("update_rejected$")
+
+    async def _sum(self, names: str) -> int:
+        """The sum of the statistics whose names match an expression."""
+        content = await self._json(f"/stats?format=json&filter={names}")
         return sum(int(stat["value"]) for stat in content.get("stats", ()))
 
     async def refuse(self) -> None:

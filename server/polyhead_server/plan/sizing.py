@@ -130,7 +130,7 @@ def size(demand: Demand, speed: Speed) -> Plan:
     service = speed.text_seconds(demand.length)
     # One text is one core's work: further cores take further texts, and make none quicker.
     busy = service * demand.cores_per_replica / faster
-    load = demand.rps * busy / demand.cores_per_replica
+    load = demand.rps * service / faster
     left = max(1, math.ceil(load / (1 - demand.headroom) - _ROUNDING))
     while left < _MOST_REPLICAS and _p99(demand, busy, left, alone) > demand.p99:
         left += 1

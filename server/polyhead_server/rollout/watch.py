@@ -50,7 +50,7 @@ class Watch:
         last = self._known
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            now = await asyncio.to_thread(_stamp_now, self._path)
+            now = await asyncio.to_thread(stamp, self._path)
             if now == last != self._known and now:
                 self._known = now
                 await self._changed()
@@ -58,19 +58,14 @@ class Watch:
 
 
 def stamp(path: Path) -> Stamp:
-    """What changes whenever a file of a bundle does; empty where there is no manifest."""
-    folder = path.resolve()
-    if not (folder / MANIFEST).is_file():
+    """What changes whenever a file of a bundle does; empty where no manifest is to be seen."""
+    try:
+        folder = path.resolve()
+        if not (folder / MANIFEST).is_file():
+            return ()
+    except (OSError, RuntimeError):  # no rights, no network; links that lead in a circle
         return ()
     return tuple(sorted(_files(folder)))
-
-
-def _stamp_now(path: Path) -> Stamp:
-    """The stamp, empty where nothing can be read: permissions or a network may come later."""
-    try:
-        return stamp(path)
-    except (OSError, RuntimeError):  # the latter where links lead in a circle
-        return ()
 
 
 def _files(folder: Path) -> list[tuple[str, int, int, int]]:
