@@ -255,6 +255,9 @@ def infer(url: str) -> int:
         return answer.status
 
 
+STREAM = {"grpc_type": "bidi_stream", "grpc_service": SERVICE, "grpc_method": "AnnotateStream"}
+
+
 async def test_streams_wait(tiny_bundle):
     """Messages of a stream are held back until their turn comes, not refused."""
     loop = asyncio.get_running_loop()
@@ -278,13 +281,8 @@ async def test_what_a_stream_left_waiting_is_not_used_up(tiny_bundle):
     async with running(tiny_bundle, **settings) as (server, stub):
         call = stub.AnnotateStream(iter([message] * 200))
         await call.read()  # the last one's turn is in 100 seconds
-        labels = {
-            "grpc_type": "bidi_stream",
-            "grpc_service": SERVICE,
-            "grpc_method": "AnnotateStream",
-        }
         count = server.metrics.registry.get_sample_value
-        await until(lambda: count("grpc_server_msg_received_total", labels) == 200)
+        await until(lambda: count("grpc_server_msg_received_total", STREAM) == 200)
         call.cancel()
         await until(lambda: count("polyhead_in_flight") == 0)
         again = stub.AnnotateStream(iter([message]), timeout=PATIENCE)
@@ -310,13 +308,8 @@ async def test_a_drain_does_not_wait_for_held_messages(tiny_bundle):
         await call.write(message)
         await call.read()
         await call.write(message)
-        labels = {
-            "grpc_type": "bidi_stream",
-            "grpc_service": SERVICE,
-            "grpc_method": "AnnotateStream",
-        }
         count = server.metrics.registry.get_sample_value
-        await until(lambda: count("grpc_server_msg_received_total", labels) == 2)
+        await until(lambda: count("grpc_server_msg_received_total", STREAM) == 2)
         assert await server.stop()
         assert await call.code() is grpc.StatusCode.UNAVAILABLE
 

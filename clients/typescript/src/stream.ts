@@ -57,24 +57,22 @@ export class Source {
 /** Messages, each full but the last. */
 async function* messagesOf(items: Items, options: StreamOptions) {
   const shared = termsOf(options);
-  let gathered = [];
+  let gathered: { id: string; document: ReturnType<typeof documentOf> }[] = [];
   let chars = 0;
+  const message = () => {
+    const items = gathered;
+    [gathered, chars] = [[], 0];
+    return { ...shared, items };
+  };
   for await (const { id, document } of items) {
     const item = { id, document: documentOf(document) };
     const size = sizeOf(document);
-    if (gathered.length > 0 && chars + size > MESSAGE_CHARS) {
-      yield { ...shared, items: gathered };
-      gathered = [];
-      chars = 0;
-    }
+    if (gathered.length > 0 && chars + size > MESSAGE_CHARS) yield message();
     gathered.push(item);
     chars += size;
-    if (gathered.length < checkedItems(options)) continue;
-    yield { ...shared, items: gathered };
-    gathered = [];
-    chars = 0;
+    if (gathered.length >= checkedItems(options)) yield message();
   }
-  if (gathered.length > 0) yield { ...shared, items: gathered };
+  if (gathered.length > 0) yield message();
 }
 
 /** The outcomes in one answer. */

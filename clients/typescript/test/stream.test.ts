@@ -17,6 +17,16 @@ async function* echo(requests: AsyncIterable<AnnotateStreamRequest>) {
   }
 }
 
+/** A service that takes note of how many items each message has. */
+function noting(sizes: number[]) {
+  return async function* (requests: AsyncIterable<AnnotateStreamRequest>) {
+    for await (const request of requests) {
+      sizes.push(request.items.length);
+      yield { outcomes: request.items.map(({ id }) => outcome(id)) };
+    }
+  };
+}
+
 function outcome(id: string) {
   if (id !== "3") return { id, outcome: { case: "annotation" as const, value: { windows: 1 } } };
   return { id, outcome: { case: "error" as const, value: { code: Code.InvalidArgument, message: "odd" } } };
@@ -38,28 +48,14 @@ test("each item has its outcome, its own error included", async (t) => {
 
 test("messages are as large as asked for, and the last holds the rest", async (t) => {
   const sizes: number[] = [];
-  const client = await connected(t, {
-    async *annotateStream(requests) {
-      for await (const request of requests) {
-        sizes.push(request.items.length);
-        yield { outcomes: request.items.map(({ id }) => outcome(id)) };
-      }
-    },
-  });
+  const client = await connected(t, { annotateStream: noting(sizes) });
   await gathered(client.annotateStream(items(10), { messageItems: 4 }));
   assert.deepEqual(sizes, [4, 4, 2]);
 });
 
 test("long documents do not go together", async (t) => {
   const sizes: number[] = [];
-  const client = await connected(t, {
-    async *annotateStream(requests) {
-      for await (const request of requests) {
-        sizes.push(request.items.length);
-        yield { outcomes: request.items.map(({ id }) => outcome(id)) };
-      }
-    },
-  });
+  const client = await connected(t, { annotateStream: noting(sizes) });
   const long = "a".repeat(40_000);
   const documents = ["short", long, long, { words: [long, long] }, "short", "short"];
   await gathered(client.annotateStream(documents.map((document, number) => ({ id: `${number}`, document }))));
