@@ -93,6 +93,22 @@ class Asked(NamedTuple):
 class MemoryContext:
     """The wire of a call that comes from nowhere."""
 
+    def __init__(self) -> None:
+        self._behind: list[Callable[[MemoryContext], object]] = []
+
+    def peer(self) -> str:
+        """Nobody's address."""
+        return ""
+
+    def add_done_callback(self, callback: Callable[[MemoryContext], object]) -> None:
+        """Keep what is to be told of the call's end."""
+        self._behind.append(callback)
+
+    def end(self) -> None:
+        """Tell of it."""
+        for callback in self._behind:
+            callback(self)
+
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         """What grpc clients send."""
         return (("user-agent", "grpc-python-asyncio/1.76.0"),)
@@ -220,8 +236,9 @@ async def _whole(
 
         async def caller() -> None:
             for call in supply:
-                received = method.request_deserializer(call)
-                method.response_serializer(await method.unary_unary(received, MemoryContext()))
+                context = MemoryContext()
+                await method.unary_unary(method.request_deserializer(call), context)
+                context.end()
 
         engine.seconds = 0.0
         start = time.process_time()

@@ -166,7 +166,7 @@ def _pair(peer: Peer, corpora: dict[str, Corpus], options: Options, scale: float
         "title": peer.title,
         "target": peer.target,
         "versions": _versions(peer),
-        "settings": _settings(peer, options),
+        "settings": _told(_settings(peer, options)),
         "agreement": agreement,
         "seconds_to_ready": round(other.group.seconds_to_ready, 2),
         "idle_cpus": round(idle, 3),
@@ -218,6 +218,11 @@ def _up(contender: Contender, options: Options) -> Iterator[Side]:
 def _settings(contender: Contender, options: Options) -> dict[str, str]:
     mode = {"POLYHEAD_PEER_MODE": options.mode} if options.mode else {}
     return {**contender.settings, **mode}
+
+
+def _told(settings: dict[str, str]) -> dict[str, str]:
+    """Settings without where things lie on this machine, which says nothing elsewhere."""
+    return {name: value for name, value in settings.items() if name != "PYTHONPATH"}
 
 
 def _prepare(side: Side, corpora: dict[str, Corpus]) -> None:
