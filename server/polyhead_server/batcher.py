@@ -109,7 +109,7 @@ class Batcher(Generic[Item, Output]):
         self._calls: set[Call[Output]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._draining = False
+        self._draining = self._closed = False
 
     @property
     def waiting_items(self) -> int:
@@ -210,13 +210,19 @@ class Batcher(Generic[Item, Output]):
             await asyncio.wait_for(self._idle.wait(), limit)
         return self._idle.is_set()
 
-    async def close(self) -> None:
-        """Refuse what still waits, and end the engine's threads once their runs are over."""
+    async def close(self) -> bool:
+        """Refuse what still waits, and end the engine's threads once their runs are over.
+
+        Returns:
+            Whether they have ended; one whose run does not end is left behind.
+        """
         self._draining = True
+        patience = 0.0 if self._closed else _JOIN_SECONDS
+        self._closed = True
         self._waiting.close()
         for call in tuple(self._calls):
             fail(call, DrainingError())
-        await asyncio.to_thread(self._threads.join, _JOIN_SECONDS)
+        return await asyncio.to_thread(self._threads.join, patience)
 
     def _refuse_late(self, deadline: float) -> None:
         if self._draining:

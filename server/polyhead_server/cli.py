@@ -122,12 +122,12 @@ def _serve(parsed: argparse.Namespace) -> int:
 
 
 async def _run(settings: Settings) -> bool:
-    from polyhead_server.lifecycle import start_server  # noqa: PLC0415 - slow to import
-
     stop = asyncio.Event()
     stop_on_signals(stop)
     asked: list[bool] = []
     reload_on_signal(lambda: asked.append(True))
+    from polyhead_server.lifecycle import start_server  # noqa: PLC0415 - slow to import
+
     server = await start_server(settings)
     reload_on_signal(server.reload)
     if asked:  # the bundle may have been read before

@@ -22,11 +22,16 @@ PolyheadError
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+STOPS = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
+"""What is not to be kept from its way where all else is, panics of libraries in Rust included."""
 
 
 class PolyheadError(Exception):

@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from polyhead_server.bundle_download import Source, fetch_bundle
 from polyhead_server.errors import SettingsError
@@ -68,11 +69,23 @@ def _fetch(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _is_url(text: str) -> bool:
+    try:
+        urlsplit(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _source(parsed: argparse.Namespace) -> Source:
     url = parsed.url or os.environ.get(URL_VARIABLE, "")
     problems = []
     if not url:
         problems.append(f"URL: give one, or set {URL_VARIABLE}")
+    elif not _is_url(url):
+        problems.append("URL: it is none")  # not shown: it may hold a signature
+    if not parsed.to.name:
+        problems.append(f"--to: {parsed.to} is no name of a folder that can be replaced")
     if _SHA256.fullmatch(parsed.sha256) is None:
         problems.append("--sha256: 64 hexadecimal digits are needed")
     if parsed.max_bytes < 1:

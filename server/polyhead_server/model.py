@@ -15,7 +15,7 @@ from polyhead_server.bundle import open_bundle
 from polyhead_server.encoding import DocumentEncoder
 from polyhead_server.engine import EngineOptions
 from polyhead_server.engines import OPENVINO, make_engine
-from polyhead_server.errors import BundleError
+from polyhead_server.errors import STOPS, BundleError
 from polyhead_server.features import (
     FeatureBatch,
     Features,
@@ -272,7 +272,9 @@ def load_encoder(bundle: Bundle) -> DocumentEncoder:
     spec = bundle.manifest.tokenizer
     try:
         tokenizer = Tokenizer.from_file(str(bundle.path / spec.file))
-    except Exception:  # noqa: BLE001 - the library raises Exception itself
+    except STOPS:
+        raise
+    except BaseException:  # noqa: BLE001 - the library raises Exception itself, and panics
         raise BundleError(f"{spec.file} is not a tokenizer") from None
     try:
         lexicon = json.loads((bundle.path / spec.words).read_text(encoding="utf-8"))

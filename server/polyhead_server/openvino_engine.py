@@ -96,6 +96,7 @@ class OpenVinoEngine:
             _check_ports(self._compiled, hidden_size)
             self._inputs = Inputs(self._compiled)
             self._free = threading.Semaphore(self.streams)
+            self._closed = False
             self._own = threading.local()
             self._prove(hidden_size)
         except RuntimeError:
@@ -104,6 +105,8 @@ class OpenVinoEngine:
     def infer(self, batch: Packed) -> Hidden:
         """Encode a batch: [N, H]. The array is valid until the calling thread's next call."""
         with self._free:
+            if self._closed:
+                raise RuntimeError("the engine is closed")
             return run_batch(self._request(), self._inputs, batch)
 
     def plain(self, batch: Packed) -> Hidden | None:
@@ -115,10 +118,12 @@ class OpenVinoEngine:
         return run_batch(compiled.create_infer_request(), Inputs(compiled), batch).copy()
 
     def close(self) -> None:
-        """Drop the compiled encoder once no call is under way."""
+        """Drop the compiled encoder once no call is under way; those that come later fail."""
         for _ in range(self.streams):
             self._free.acquire()
+        self._closed = True
         del self._own, self._inputs, self._compiled
+        self._free.release(self.streams)  # who waited elsewhere meanwhile must not wait here
 
     def _request(self) -> Any:
         """The calling thread's request: it runs in this thread and keeps the last results."""

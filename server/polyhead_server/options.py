@@ -248,6 +248,8 @@ def _raw(value: object) -> str:
     """What `_convert` turns into this value."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
+    if isinstance(value, Path):  # one of that name is not to be taken for none
+        return str(value.absolute())
     return _NONE if value is None else str(value)
 
 

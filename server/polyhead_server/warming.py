@@ -6,6 +6,7 @@ on some processor. All batches hold the same window again and again, whose vecto
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
@@ -93,9 +94,11 @@ class Warming:
     def _warm(self, batch: Packed) -> None:
         """Run a batch in every stream: the streams are told apart by the threads that call."""
         others = [_thread(self._engine, batch) for _ in range(self._engine.streams - 1)]
-        found = _windows(self._engine.infer(batch), batch)
-        for other in others:
-            other.join()
+        try:
+            found = _windows(self._engine.infer(batch), batch)
+        finally:
+            for other in others:
+                other.join()
         if self._wanted is None:
             self._wanted = found[0]
         size = float(np.linalg.norm(self._wanted))
@@ -116,6 +119,10 @@ def _windows(hidden: Hidden, batch: Packed) -> Hidden:
 
 
 def _thread(engine: Engine, batch: Packed) -> threading.Thread:
-    thread = threading.Thread(target=engine.infer, args=(batch,), daemon=True)
+    def run() -> None:
+        with contextlib.suppress(Exception):  # the length is run by who waits for this, too
+            engine.infer(batch)
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     return thread

@@ -112,12 +112,13 @@ class EngineThreads(Generic[Item, Output]):
         for thread in self._threads:
             thread.start()
 
-    def join(self, limit: float) -> None:
-        """Wait until the threads have ended, `limit` seconds at most."""
+    def join(self, limit: float) -> bool:
+        """Wait until the threads have ended, `limit` seconds at most; whether they have."""
         end = time.monotonic() + limit
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
         if self._computing:

@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_path_tells_every_stage_of_every_kind_of_texts() -> None:
     command = (sys.executable, "-m", "tests.bench.path", "--texts=32", "--rounds=1")
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    ended = subprocess.run(
+        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
     assert ended.returncode == 0, ended.stderr
     head, *rows = ended.stdout.splitlines()
     assert head.split()[-len(STAGES) - 1 :] == [*STAGES, "sum"]

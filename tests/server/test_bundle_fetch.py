@@ -309,3 +309,17 @@ def test_wrong_use(capsys, tmp_path, monkeypatch):
         "--sha256",
         "--max-bytes",
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "place", "said"),
+    [
+        ("https://[x/b.tar", "b", "URL: it is none"),
+        ("https://a/b.tar", ".", "--to: . is no name"),
+        ("https://a/b.tar", "/", "--to: / is no name"),
+    ],
+)
+def test_what_is_no_url_and_no_place(url, place, said, capsys):
+    """It is told before anything is fetched."""
+    assert main(["fetch-bundle", url, "--sha256", "0" * 64, "--to", place]) == 2
+    assert said in capsys.readouterr().err

@@ -11,6 +11,7 @@ from background_server import BackgroundServer
 
 from polyhead import AsyncClient
 from polyhead_server.cli import main
+from polyhead_server.plan.calibrate import calibrate
 from polyhead_server.plan.measured import read_speed, write_speed
 from polyhead_server.plan.sizing import Speed
 
@@ -102,6 +103,25 @@ def test_no_figures(tmp_path, capsys):
     asked = ("--rps", "1", "--p99", "1s", "--length", "20")
     assert main(["plan", *asked, "--measured", str(file)]) == 2
     assert f"{file} holds no figures of speed" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_told_before(tmp_path, capsys, tiny_bundle):
+    asked = ("--rps", "1", "--p99", "1s", "--length", "20", "--bundle", str(tiny_bundle))
+    before = time.monotonic()
+    assert main(["plan", *asked, "--save", str(tmp_path / "not/there")]) == 2
+    assert "--save: there is no folder" in capsys.readouterr().err
+    assert time.monotonic() - before < 5
+
+
+def test_calibration_does_as_it_says_whatever_the_environment(tiny_bundle, tmp_path, monkeypatch):
+    """Servers here may be told to cache, to ask for tokens, or to be several."""
+    token = tmp_path / "token"
+    token.write_text("abc")
+    monkeypatch.setenv("POLYHEAD_TOKEN_FILE", str(token))
+    monkeypatch.setenv("POLYHEAD_WORKERS", "2")
+    monkeypatch.setenv("POLYHEAD_CACHE_MB", "8")
+    speed = calibrate(tiny_bundle, 12, 24, seconds=0.3)
+    assert speed.text_seconds(12) > 1e-5
 
 
 def test_calibration(measured):

@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 import weakref
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -20,9 +21,9 @@ from rollout_load import REQUEST, admin_of, point, under_load
 from tiny_bundle import HEADS, write_tiny_bundle
 
 from polyhead.admin.v1 import admin_service_pb2 as admin
-from polyhead_server import cli, lifecycle
+from polyhead_server import cli, lifecycle, model
 from polyhead_server.lifecycle import start_server
-from polyhead_server.rollout import loading
+from polyhead_server.rollout import loading, watch
 from polyhead_server.rollout.watch import stamp
 from polyhead_server.signals import reload_on_signal
 from polyhead_server.tasks import stopped
@@ -236,6 +237,47 @@ async def test_watch_waits_for_a_whole_bundle(bundles, tmp_path):
             shutil.copytree(bundles[1], folder, dirs_exist_ok=True)
             await until(lambda: load.versions["2"] > 0)
         assert metric("polyhead_last_reload_successful") == 1
+
+
+async def test_watch_tries_again_where_there_was_no_room(bundles, tmp_path, monkeypatch):
+    """What a bundle on its way out stood in the way of is loaded once that is gone."""
+    monkeypatch.setattr(watch, "_REST_SECONDS", 0.2)
+    link = tmp_path / "current"
+    link.symlink_to(bundles[0])
+    async with running(link, watch_bundle=True, drain_seconds=0.05) as (server, stub):
+        metric = server.metrics.registry.get_sample_value
+        old = primary(server)
+        old.hold()
+        async with under_load(stub) as load:
+            point(link, bundles[1])
+            await until(lambda: load.versions["2"] > 0)
+            point(link, bundles[2])
+            await until(lambda: metric("polyhead_reload_total", {"result": "failed"}) >= 1)
+            old.let_go()
+            await until(lambda: load.versions["3"] > 0)
+
+
+async def test_panic_while_a_bundle_is_loaded(bundles, monkeypatch):
+    """Libraries in Rust raise what is no Exception: the bundle is refused, and others are not."""
+
+    class PanicException(BaseException):
+        pass
+
+    def panic(*_, **__):
+        raise PanicException
+
+    async with running(bundles[0], admin_port=0) as (server, stub), admin_of(server) as port:
+        second = admin.ReloadBundleRequest(path=str(bundles[1]))
+        for name, broken in (
+            ("DocumentEncoder", panic),
+            ("Tokenizer", SimpleNamespace(from_file=panic)),
+        ):
+            with monkeypatch.context() as patch:
+                patch.setattr(model, name, broken)
+                error = await refusal(port.ReloadBundle(second))
+            assert details(error)[ErrorInfo].reason == "BUNDLE_REFUSED"
+        assert (await stub.Annotate(REQUEST)).bundle_version == "1"
+        assert (await port.ReloadBundle(second)).bundle.version == "2"
 
 
 async def test_watch_bears_what_cannot_be_read(bundles, tmp_path):

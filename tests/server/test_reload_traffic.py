@@ -149,6 +149,30 @@ async def test_shadow_agreement(bundles):
         assert (cost._runs, cost.seconds(64)) == known
 
 
+async def test_shadow_of_calls_without_a_name(bundles):
+    """Those of the Open Inference Protocol fall to a shadow at random: to a part of its size."""
+    calls = 60
+    async with running(bundles[0], admin_port=0) as (server, _), admin_of(server) as port:
+        await beside(port, bundles[1])
+        await send(port, shadows=shares(v2=0.5))
+        async with grpc.aio.insecure_channel(server.ready.address) as channel:
+            infer = channel.unary_unary(
+                "/inference.GRPCInferenceService/ModelInfer",
+                request_serializer=open_inference.ModelInferRequest.SerializeToString,
+                response_deserializer=open_inference.ModelInferResponse.FromString,
+            )
+            for _ in range(calls):
+                await infer(_infer("sentiment", ""))
+        metric = server.metrics.registry.get_sample_value
+
+        def compared() -> float:
+            return metric("polyhead_shadow_documents_total", {"result": "compared"}) or 0.0
+
+        await until(lambda: compared() > 0.2 * calls)
+        await asyncio.sleep(0.2)
+        assert compared() < 0.8 * calls
+
+
 async def test_shadow_that_fails(bundles):
     """A shadow whose engine fails is counted, and fails no call."""
     async with running(bundles[0], admin_port=0) as (server, stub), admin_of(server) as port:

@@ -67,6 +67,17 @@ def test_wrong_files(tmp_path, content, problem):
     assert "hidden1" not in str(caught.value).partition(", line")[2]
 
 
+def test_what_is_sent_is_a_token(tmp_path):
+    """Else grpc would complain of it, and show it."""
+    file = tmp_path / "tokens"
+    file.write_text("\ufeffhidden1\n", encoding="utf-8")
+    with pytest.raises(StartError, match="line 1: wanted a token") as caught:
+        first_token(file)
+    assert "hidden1" not in str(caught.value)
+    file.write_text("# ours\nme hidden1\n", encoding="utf-8")
+    assert first_token(file) == "hidden1"
+
+
 def test_no_file(tmp_path):
     """A file that is not there is told by its name."""
     with pytest.raises(StartError, match=r"cannot read .*tokens"):

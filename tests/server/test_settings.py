@@ -92,6 +92,15 @@ def test_flags_give_the_same_settings(tmp_path):
     assert SERVE.read(SERVE.flags(settings), {}) == settings
 
 
+def test_a_file_that_is_called_none(tmp_path, monkeypatch):
+    """It is a file, and not taken for none by the process that is told of it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("none", "None"):
+        (tmp_path / name).write_text("x")
+        flags = SERVE.flags(Settings(token_file=Path("./" + name)))
+        assert SERVE.read(flags, {}).token_file == tmp_path / name
+
+
 @pytest.mark.parametrize(("word", "value"), [("true", True), ("0", False), ("No", False)])
 def test_switch_from_the_environment(word, value):
     """A switch takes the usual words."""

@@ -68,7 +68,11 @@ def _server(bundle: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     if not Path("/proc/self/stat").exists():
         raise StartError("calibration reads processor times from /proc, which is not there")
     command = (sys.executable, "-m", "polyhead_server", *_SERVE, f"--bundle={bundle}")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    # What a server is told by its environment, such as to cache, is none of this one's business.
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("POLYHEAD_", "OTEL_"))}
+    with subprocess.Popen(  # noqa: S603
+        command, stdout=subprocess.PIPE, text=True, env=own
+    ) as process:
         try:
             assert process.stdout is not None  # noqa: S101 - it is a pipe
             words = process.stdout.readline().split()

@@ -134,6 +134,8 @@ def _plan(parsed: argparse.Namespace) -> int:
 
 
 def _speed(parsed: argparse.Namespace, demand: Demand) -> Speed:
+    if parsed.save is not None and not parsed.save.parent.is_dir():  # told before it is measured
+        raise SettingsError([f"--save: there is no folder {parsed.save.parent}"])
     if parsed.measured is not None:
         speed = read_speed(parsed.measured)
     else:

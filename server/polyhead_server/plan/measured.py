@@ -33,8 +33,15 @@ def read_speed(file: Path) -> Speed:
 
 
 def write_speed(speed: Speed, file: Path) -> None:
-    """Write a speed down for `read_speed`."""
-    file.write_text(json.dumps(asdict(speed), indent=2) + "\n", encoding="utf-8")
+    """Write a speed down for `read_speed`.
+
+    Raises:
+        SettingsError: the file cannot be written.
+    """
+    try:
+        file.write_text(json.dumps(asdict(speed), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SettingsError([f"--save: {file} cannot be written: {error.strerror}"]) from None
 
 
 def _from_bench(medians: dict[str, Any], source: str) -> Speed:

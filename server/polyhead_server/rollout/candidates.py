@@ -11,7 +11,7 @@ import structlog
 
 from polyhead.admin.v1 import admin_service_pb2 as pb
 from polyhead_server.bundle import identify_bundle
-from polyhead_server.errors import BundleError, RolloutError, StartError
+from polyhead_server.errors import STOPS, BundleError, RolloutError, StartError
 from polyhead_server.niceness import in_background
 from polyhead_server.rollout.messages import bundle_message, read_traffic, traffic_message
 
@@ -72,6 +72,9 @@ class Candidates:
         await self._make_room()
         loaded = await self._load(Path(path))
         served = self._staged = self._loader.serve(loaded)
+        if served.bundle.identity != found.identity:
+            await self.discard()
+            raise RolloutError("BUNDLE_REFUSED", f"{path}: it was changed meanwhile")
         served.batcher.start()
         return Staged(bundle_message(served), unchanged=False)
 
@@ -167,7 +170,9 @@ async def _refusing(loading: Awaitable[T]) -> T:
         return await loading
     except (BundleError, StartError) as error:
         raise RolloutError("BUNDLE_REFUSED", str(error)) from None
-    except Exception as error:  # noqa: BLE001 - the old bundle serves on, whatever it is
+    except STOPS:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the old bundle serves on, whatever it is
         _log.exception("bundle_not_loaded")
         kind = type(error).__name__
         text = f"the bundle cannot be loaded, and the log says more: {kind}"

@@ -90,6 +90,7 @@ class Loader:
             BundleError: it cannot be served, or loading was given up.
             StartError: the engine cannot run here.
         """
+        self._ensure_wanted()
         start = time.monotonic()
         folder = path.resolve()  # what a link leads to may change meanwhile
         model = Model.load(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import structlog
 
 from polyhead.admin.v1 import admin_service_pb2 as pb
-from polyhead_server.errors import RequestError
+from polyhead_server.errors import RequestError, RolloutError
 from polyhead_server.rollout.figures import FAILED, RELOADED, UNCHANGED
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from polyhead_server.rollout.figures import ReloadFigures
 
 T = TypeVar("T")
+
+_PASSING = frozenset({"NO_ROOM", "NO_WORKER"})
+"""Reasons that pass by themselves."""
 
 _log = structlog.get_logger(__name__)
 
@@ -72,12 +75,17 @@ class Rollout:
         """
         return await self.alone(lambda: self._reload(path or self._default, beside=beside))
 
-    async def try_reload(self, path: str = "") -> None:
-        """Load a bundle, that of the start for none; what goes wrong stands in log and metrics."""
+    async def try_reload(self, path: str = "") -> bool:
+        """Load a bundle, that of the start for none; what goes wrong stands in log and metrics.
+
+        Returns:
+            Whether the same may go well later: no fault of the bundle stood in its way.
+        """
         try:
             await self.reload(path)
-        except RequestError:
-            return
+        except RequestError as error:
+            return isinstance(error, RolloutError) and error.reason in _PASSING
+        return False
 
     def ask(self, path: str = "") -> None:
         """Begin to load a bundle, that of the start for none."""

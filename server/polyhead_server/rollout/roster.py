@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from importlib.metadata import version as distribution_version
 from typing import TYPE_CHECKING, TypeVar
@@ -242,7 +243,10 @@ class Roster:
         served: Served,
         key: str | None,
     ) -> Annotated:
-        """Have a bundle answer, and copy what the primary answered; a pinned call has no key."""
+        """Have a bundle answer, and copy a part of what the primary answered.
+
+        A pinned call has no key. One with an empty key has no name: it falls to shadows at random.
+        """
         start = time.perf_counter()
         with served as annotator:
             try:
@@ -252,7 +256,7 @@ class Roster:
                 raise
             served.figures.answered(annotated.outcomes, time.perf_counter() - start)
         if self.traffic.shadows and key is not None and served is self.primary:
-            for shadow in self.traffic.shadows_of(key):
+            for shadow in self.traffic.shadows_of(key or secrets.token_hex(8)):
                 self._shadowing.copy(self._served[shadow], sources, annotated)
         return annotated
 

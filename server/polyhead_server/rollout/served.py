@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+import structlog
+
 from polyhead_server.checks import EVERY_TASK
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from polyhead_server.model import Job, Model, WindowOutput
     from polyhead_server.rollout.cores import SharedEngine
     from polyhead_server.rollout.figures import VersionFigures
+
+
+_log = structlog.get_logger(__name__)
 
 
 class Served:
@@ -98,8 +103,14 @@ class Served:
         await self.close()
 
     async def close(self) -> None:
-        """End threads and free memory; calls that wait are refused."""
-        await self.batcher.close()
+        """End threads and free memory; calls that wait are refused.
+
+        An engine that does not come back keeps its memory: waiting for it would be for good.
+        """
+        ended = await self.batcher.close()
         self._annotator.close()
         self.copyist.close()
-        await asyncio.to_thread(self.model.close)
+        if ended:
+            await asyncio.to_thread(self.model.close)
+        else:
+            _log.warning("engine_left_behind", version=self.version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,21 +19,24 @@ Stamp = tuple[tuple[str, int, int, int], ...]
 """Name, inode, size and time of each file."""
 
 _LOOK_SECONDS = 0.5
+_REST_SECONDS = 5.0
+"""Before the same bundle is tried again."""
 
 
 class Watch:
     """Calls a function when a bundle has changed and no file of it changes any more.
 
     A bundle that is still being copied changes from look to look, and is left alone until it does
-    not. Where it was only thought to be complete, the function is called again once it is.
+    not. Where it was only thought to be complete, the function is called again once it is; and so
+    it is after a while where it says that it may go well later.
 
     Args:
         path: the bundle's folder, or a link to it.
         known: what it was when it was loaded.
-        changed: what to call.
+        changed: what to call; says whether it is to be called again for the same.
     """
 
-    def __init__(self, path: Path, known: Stamp, changed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, path: Path, known: Stamp, changed: Callable[[], Awaitable[bool]]) -> None:
         self._path = path
         self._known = known
         self._changed = changed
@@ -48,12 +52,15 @@ class Watch:
 
     async def _look(self) -> None:
         last = self._known
+        rested = 0.0
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             now = await asyncio.to_thread(stamp, self._path)
-            if now == last != self._known and now:
-                self._known = now
-                await self._changed()
+            if now == last != self._known and now and time.monotonic() >= rested:
+                if await self._changed():
+                    rested = time.monotonic() + _REST_SECONDS
+                else:
+                    self._known = now
             last = now
 
 

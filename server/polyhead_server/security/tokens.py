@@ -63,9 +63,10 @@ def first_token(file: Path) -> str:
     """The token to send of a file that a server reads its tokens from: the first.
 
     Raises:
-        StartError: it cannot be read, or holds no token.
+        StartError: it cannot be read, holds no token, or its line is wrong; no token is shown.
     """
-    _, words = _written(file)[0]
+    number, words = _written(file)[0]
+    _known(words, f"{file}, line {number}")  # what is no token would be shown by grpc's complaint
     return words[-1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -73,8 +74,11 @@ class WorkerCrew:
 
     async def listing(self) -> pb.ListBundlesResponse:
         """The bundles and the traffic, which are the same for all."""
-        answer = await _ask(self._ready()[0], {"do": "listing"})
-        return json_format.ParseDict(answer, pb.ListBundlesResponse())
+        for worker in self._ready():
+            with contextlib.suppress(_GoneError):
+                answer = await _ask(worker, {"do": "listing"})
+                return json_format.ParseDict(answer, pb.ListBundlesResponse())
+        raise _GoneError
 
     async def set_traffic(self, traffic: pb.Traffic) -> None:
         """Send calls elsewhere.

@@ -9,6 +9,7 @@ from google.protobuf import json_format
 
 from polyhead.admin.v1 import admin_service_pb2 as pb
 from polyhead_server.errors import (
+    STOPS,
     InvalidRequestError,
     NotFoundError,
     RequestError,
@@ -33,7 +34,9 @@ async def obey(order: Order, candidates: Candidates) -> Report:
         return {"answer": await _carry_out(order, candidates)}
     except RequestError as error:
         return {"error": _told(error)}
-    except Exception:  # noqa: BLE001 - whatever it is, the supervisor must hear of it
+    except STOPS:
+        raise
+    except BaseException:  # noqa: BLE001 - whatever it is, the supervisor must hear of it
         _log.exception("order_failed", order=order.get("do"))
         return {"error": {"reason": "INTERNAL", "text": "a worker failed; the log says more"}}
 

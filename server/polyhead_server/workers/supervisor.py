@@ -250,8 +250,7 @@ class Supervisor:
 
     async def _drain(self, keepers: list[asyncio.Task[bool]]) -> bool:
         notify.tell(notify.STOPPING)
-        await self._watch.close()
-        await self._rollout.close()
+        await self._hold()
         limit = self._settings.drain_seconds + 2 * LAST_SECONDS
         for worker in self._workers.values():
             worker.drain()
