@@ -23,7 +23,7 @@ from polyhead_server.errors import (
 )
 from polyhead_server.forecast import Bounds, Forecast, bounded_retry
 from polyhead_server.policy import FairLanes
-from polyhead_server.replies import answer_all, fail, fail_all
+from polyhead_server.replies import answer_all, count_run, fail, fail_all
 from polyhead_server.schedule import Answer, Call, Item, Output, Priority
 from polyhead_server.waiting import Waiting
 from polyhead_server.worker import EngineThreads
@@ -335,18 +335,19 @@ class Batcher(Generic[Item, Output]):
             if isinstance(outcome.result, Exception):
                 fail_all(outcome.entries, outcome.result)
             else:
-                self._answer(outcome.result, outcome.entries, outcome.started, 0)
+                count_run(outcome.entries, outcome.result, outcome.started)
+                self._answer(outcome.entries, outcome.result.outputs, 0)
         for outcome in outcomes:
             self._learn(outcome)
 
     def _answer(
-        self, run: Ran[Output], entries: list[Entry[Item, Output]], started: float, at: int
+        self, entries: Sequence[Entry[Item, Output]], outputs: Sequence[Output], at: int
     ) -> None:
         """Answer some of a batch, and the others after whatever has come meanwhile."""
         end = at + _ANSWERS_AT_ONCE
-        answer_all(entries[at:end], run.outputs[at:end], run, started)
+        answer_all(entries[at:end], outputs[at:end])
         if end < len(entries):
-            self._loop.call_soon(self._answer, run, entries, started, end)
+            self._loop.call_soon(self._answer, entries, outputs, end)
 
     def _learn(self, outcome: Outcome[Item, Output]) -> None:
         if isinstance(outcome.result, Exception):

@@ -19,6 +19,8 @@ EVERY_TASK = "*"
 
 _VISIBLE = regex.compile(r"[^\s\p{Z}\p{Cc}\p{Cf}\p{Cs}]")
 _SHOWN_NAME = 64
+_MOST_LISTED = 16
+"""Names of tasks told with a mistake; ListTasks has all."""
 _MOST_TOLD = 32
 """Mistakes of one kind that are told of one document: a message of some megabytes holds millions,
 and the event loop has others to answer."""
@@ -96,9 +98,8 @@ def check_size(sizes: Sequence[int], form: Form, limits: Limits) -> Iterator[Vio
     if not sizes:
         yield Violation(form.container, "must hold at least one")
     yield from check_count(len(sizes), form, limits)
-    total = sum(sizes)
-    fits_alone = max(sizes, default=0) <= limits.max_text_chars
-    if fits_alone and total > limits.max_request_chars:
+    total = sum(size for size in sizes if size <= limits.max_text_chars)  # others are told apart
+    if total > limits.max_request_chars:
         yield Violation(
             form.container,
             f"has {total} code points, more than the limit of {limits.max_request_chars}",
@@ -152,8 +153,11 @@ def _check_words(words: tuple[str, ...], field: str) -> Iterator[Violation]:
 
 
 def _listed(known: Mapping[str, object]) -> str:
-    return ", ".join(repr(name) for name in known)
+    names = [repr(name) for name in islice(known, _MOST_LISTED)]
+    more = len(known) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
 
 
 def _shown(name: str) -> str:
-    return repr(name if len(name) <= _SHOWN_NAME else name[:_SHOWN_NAME] + "...")
+    shown = repr(name[: _SHOWN_NAME + 1])  # ten times as long where nothing can be printed
+    return shown if len(shown) <= _SHOWN_NAME + 2 else f"{shown[: _SHOWN_NAME + 1]}...{shown[0]}"

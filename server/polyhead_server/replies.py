@@ -28,20 +28,18 @@ def fail_all(entries: Iterable[Entry[Any, Any]], fault: Exception) -> None:
         fail(call, error)
 
 
-def answer_all(
-    entries: Iterable[Entry[Item, Output]],
-    outputs: Iterable[Output],
-    run: Ran[Output],
-    started: float,
-) -> None:
+def count_run(entries: Iterable[Entry[Any, Any]], run: Ran[Any], started: float) -> None:
+    """Add the times of a run to each call that had a part in it, once."""
+    for call in {entry.call for entry in entries}:
+        call.started = max(call.started, started)
+        call.encode_seconds += run.encode_seconds
+        call.heads_seconds += run.heads_seconds
+
+
+def answer_all(entries: Iterable[Entry[Item, Output]], outputs: Iterable[Output]) -> None:
     """Give each entry its output of a run, and answer the calls that have all of theirs."""
     for entry, output in zip(entries, outputs, strict=True):
         call = entry.call
-        if call.last_run is not run:
-            call.last_run = run
-            call.started = max(call.started, started)
-            call.encode_seconds += run.encode_seconds
-            call.heads_seconds += run.heads_seconds
         call.outputs[entry.index] = output
         call.missing -= 1
         if call.missing == 0 and not call.reply.done():

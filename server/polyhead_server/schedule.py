@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -70,7 +70,6 @@ class Call(Generic[Output]):
     started: float = 0.0
     encode_seconds: float = 0.0
     heads_seconds: float = 0.0
-    last_run: object = field(default=None, repr=False)
 
 
 @dataclass(slots=True, eq=False)

@@ -57,7 +57,11 @@ CODES: dict[type[RequestError], grpc.StatusCode] = {
 _DOMAIN = "polyhead"
 """Whose reasons those of ErrorInfo are."""
 _MOST_VIOLATIONS = 32
-"""Violations sent at most: metadata is bounded to some kilobytes."""
+_MOST_BYTES = 3_500
+"""Of violations that are sent. Metadata of more than 8 KB may be refused on the way, and the error
+with it; details are a third longer there, and the message stands there, too."""
+_MOST_MESSAGE = 600
+"""Characters of a message, for the same reason."""
 
 
 def code_of(error: RequestError) -> grpc.StatusCode:
@@ -68,7 +72,7 @@ def code_of(error: RequestError) -> grpc.StatusCode:
 
 def status_of(error: RequestError, request_id: str) -> Status:
     """The error as google.rpc.Status, with RequestInfo and the details of its kind."""
-    status = Status(code=code_of(error).value[0], message=str(error))
+    status = Status(code=code_of(error).value[0], message=_cut(str(error), _MOST_MESSAGE))
     for detail in (*_details(error), RequestInfo(request_id=request_id)):
         packed = AnyMessage()
         packed.Pack(detail)
@@ -96,9 +100,17 @@ def _retry(seconds: float) -> RetryInfo:
 
 
 def _bad_request(error: InvalidRequestError) -> BadRequest:
-    return BadRequest(
-        field_violations=[
-            BadRequest.FieldViolation(field=violation.field, description=violation.description)
-            for violation in error.violations[:_MOST_VIOLATIONS]
-        ]
-    )
+    """The first violations, as many as may be sent."""
+    told = BadRequest()
+    for violation in error.violations[:_MOST_VIOLATIONS]:
+        description = _cut(violation.description, _MOST_MESSAGE)
+        told.field_violations.add(field=violation.field, description=description)
+        if told.ByteSize() > _MOST_BYTES:
+            if len(told.field_violations) > 1:
+                del told.field_violations[-1]
+            break
+    return told
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -51,6 +51,12 @@ def test_every_operation(gateway, label, mode):
     walk()
 
 
+def test_fields_of_a_query_are_described():
+    """A client that was generated can ask for what the server answers."""
+    parameters = DOCUMENT["paths"]["/v1/tasks"]["get"]["parameters"]
+    assert [p["name"] for p in parameters if p["in"] == "query"] == ["bundleVersion"]
+
+
 @pytest.fixture(scope="module")
 def described(tmp_path_factory):
     """A folder with what tools/describe makes now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from gated_engine import (
@@ -130,6 +131,20 @@ async def test_a_call_over_several_batches_adds_its_runs_up():
     assert answer.outputs == ["A", "B", "C", "D", "E"]
     assert answer.encode_seconds == pytest.approx(3 * 0.002)
     assert answer.heads_seconds == pytest.approx(3 * 0.001)
+
+
+async def test_a_run_counts_once_for_a_call():
+    """Also where two runs have ended before the event loop could answer either."""
+    engine = GatedEngine(shut=True)
+    async with batcher(engine, batch_tokens=12, engines=2) as b:
+        answer = asyncio.create_task(b.submit(words(" ".join("abcdefghijklmnopqrstuvwx"))))
+        await engine.entered()
+        await engine.entered()
+        engine.open()
+        time.sleep(0.2)  # noqa: ASYNC251 - the event loop is busy
+        answer = await soon(answer)
+    assert answer.encode_seconds == pytest.approx(2 * 0.002)
+    assert answer.heads_seconds == pytest.approx(2 * 0.001)
 
 
 async def test_cancelled_caller_leaves_its_neighbours_answered():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grpc
+import pytest
 from background_server import unpacked
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
 
@@ -57,6 +58,15 @@ def test_violations_are_bounded():
     """A thousand bad documents do not make metadata that no client accepts."""
     error = InvalidRequestError([Violation(f"documents[{n}].text", "x" * 60) for n in range(1024)])
     assert len(status_of(error, "id").SerializeToString()) < 4096
+
+
+@pytest.mark.parametrize(("count", "size"), [(40, 3_000), (1, 100_000)])
+def test_long_violations_are_bounded(count, size):
+    """Those of a bundle with many heads are long, each of them."""
+    error = InvalidRequestError([Violation(f"tasks[{n}]", "é" * size) for n in range(count)])
+    status = status_of(error, "id")
+    assert len(status.SerializeToString()) < 6_000
+    assert unpacked(status)[BadRequest].field_violations[0].field == "tasks[0]"
 
 
 def test_retry_info():

@@ -30,7 +30,8 @@ polyhead over HTTP/JSON. The same service answers gRPC and gRPC-Web on the same 
 
 Names of fields are in lowerCamelCase; snake_case is understood, too. Unknown fields of a request \
 are passed over, so that newer clients can talk to older servers; unknown query parameters are \
-refused. Answers hold every plain field, zero or not.
+refused. Answers hold every plain field, zero or not. The header grpc-timeout, such as 500m for half \
+a second, bounds the time of a call.
 
 Errors are google.rpc.Status with details: BadRequest names the fields at fault, RetryInfo says \
 when to come again, RequestInfo has the request id. What the gateway itself refuses has \
@@ -150,6 +151,8 @@ def _operation(
             "required": True,
             "content": {"application/json": _content(asked, method.name, method.client_streaming)},
         }
+    else:
+        operation["parameters"] += schemas.query_parameters(method.input_type)
     given = schemas.reference(method.output_type, sent=True)
     operation["responses"] = {
         "200": {

@@ -73,6 +73,19 @@ class Schemas:
             self.made[name] = made
         return {"$ref": f"#/components/schemas/{name}"}
 
+    def query_parameters(self, type_name: str) -> list[Schema]:
+        """The fields of a message as parameters of a query: of one that has no nested messages."""
+        message, said, index = self._messages[type_name]
+        return [
+            {
+                "name": field.json_name,
+                "in": "query",
+                "description": said.at(comments.MESSAGE, index, comments.FIELD, number),
+                "schema": self._field(field, "", sent=False),
+            }
+            for number, field in enumerate(message.field)
+        ]
+
     def _enum(self, type_name: str) -> Schema:
         enum, said, index = self._enums[type_name]
         texts = {

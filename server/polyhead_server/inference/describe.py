@@ -76,7 +76,8 @@ def repository_index(catalog: Catalog, *, ready: bool, ready_only: bool) -> list
     """The models."""
     if ready_only and not ready:
         return []
-    state = {"state": "READY"} if ready else {"state": "UNAVAILABLE", "reason": "shutting down"}
+    away = {"state": "UNAVAILABLE", "reason": "shutting down or stuck"}
+    state = {"state": "READY"} if ready else away
     return [
         {"name": model.name, "version": model.version, **state} for model in catalog.models.values()
     ]

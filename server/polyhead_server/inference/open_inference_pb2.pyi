@@ -99,7 +99,7 @@ class ServerReadyResponse(google.protobuf.message.Message):
 
     READY_FIELD_NUMBER: builtins.int
     ready: builtins.bool
-    """False once the server is shutting down."""
+    """False once the server is shutting down, and while its engine is stuck."""
     def __init__(
         self,
         *,
@@ -139,7 +139,9 @@ class ModelReadyResponse(google.protobuf.message.Message):
 
     READY_FIELD_NUMBER: builtins.int
     ready: builtins.bool
-    """False for a model or version that is not there, and once the server is shutting down."""
+    """False for a model or version that is not there, once the server is shutting down, and while its
+    engine is stuck.
+    """
     def __init__(
         self,
         *,
@@ -413,7 +415,7 @@ class ModelInferRequest(google.protobuf.message.Message):
     """The caller's id, echoed."""
     @property
     def parameters(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, Global___InferParameter]:
-        """"offset_unit", "timeout" in microseconds; others are ignored."""
+        """"offset_unit", "timeout" in microseconds, "priority"; others are ignored."""
 
     @property
     def inputs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ModelInferRequest.InferInputTensor]:
@@ -964,7 +966,7 @@ Global___InferStatistics: typing_extensions.TypeAlias = InferStatistics
 
 @typing.final
 class ModelStatistics(google.protobuf.message.Message):
-    """What a model has done."""
+    """What a model has done, whatever the versions of the bundles that it was of."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1066,7 +1068,7 @@ class RepositoryIndexResponse(google.protobuf.message.Message):
         version: builtins.str
         """The version that is served."""
         state: builtins.str
-        """"READY", or "UNAVAILABLE" once the server is shutting down."""
+        """"READY", or "UNAVAILABLE" once the server is shutting down, and while its engine is stuck."""
         reason: builtins.str
         """Why it is not ready."""
         def __init__(

@@ -10,6 +10,7 @@ from google.protobuf import json_format
 from polyhead.admin.v1 import admin_service_pb2 as pb
 from polyhead_server.errors import (
     STOPS,
+    InternalError,
     InvalidRequestError,
     NotFoundError,
     RequestError,
@@ -25,6 +26,9 @@ Order = dict[str, Any]
 Report = dict[str, Any]
 """`answer`, or `error` with what it takes to raise it again."""
 
+_INTERNAL = "INTERNAL"
+"""What became of an order that failed for a fault, told in the worker's log."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -38,7 +42,7 @@ async def obey(order: Order, candidates: Candidates) -> Report:
         raise
     except BaseException:  # noqa: BLE001 - whatever it is, the supervisor must hear of it
         _log.exception("order_failed", order=order.get("do"))
-        return {"error": {"reason": "INTERNAL", "text": "a worker failed; the log says more"}}
+        return {"error": {"reason": _INTERNAL}}
 
 
 def answer_of(report: Report) -> Any:
@@ -54,6 +58,8 @@ def answer_of(report: Report) -> Any:
         raise InvalidRequestError([Violation(*pair) for pair in error["violations"]])
     if "missing" in error:
         raise NotFoundError(error["missing"])
+    if error["reason"] == _INTERNAL:
+        raise InternalError
     raise RolloutError(error["reason"], error["text"])
 
 
@@ -73,7 +79,7 @@ async def _carry_out(order: Order, candidates: Candidates) -> Any:
             return await candidates.set_traffic(json_format.ParseDict(traffic, pb.Traffic()))
         case {"do": "unload", "version": str(version)}:
             return await candidates.unload(version)
-    raise RolloutError("INTERNAL", "a worker does not know this order")
+    raise InternalError
 
 
 def _told(error: RequestError) -> dict[str, Any]:
@@ -81,5 +87,5 @@ def _told(error: RequestError) -> dict[str, Any]:
         return {"violations": [(v.field, v.description) for v in error.violations]}
     if isinstance(error, NotFoundError):
         return {"missing": str(error)}
-    reason = error.reason if isinstance(error, RolloutError) else "INTERNAL"
+    reason = error.reason if isinstance(error, RolloutError) else _INTERNAL
     return {"reason": reason, "text": str(error)}

@@ -38,7 +38,8 @@ class _PriorityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumT
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
     """How urgent a request is. Both kinds have a guaranteed share of the encoder while both wait; within
-    a kind, the request with the earliest deadline goes first.
+    a kind, the request with the earliest deadline goes first, but for those that have waited for long,
+    and for messages of streams that come while much bulk work waits: these go in the order of coming.
     """
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
@@ -143,7 +144,9 @@ class Timings(google.protobuf.message.Message):
     queue_seconds: builtins.float
     """Waiting for the engine: from entering the queue to the start of the last encoder run."""
     encode_seconds: builtins.float
-    """Encoder runs that held a part of the request."""
+    """Encoder runs that held a part of the request, with the wait for runs of other bundles, where
+    several are loaded.
+    """
     heads_seconds: builtins.float
     """Heads and decoding for those runs."""
     def __init__(

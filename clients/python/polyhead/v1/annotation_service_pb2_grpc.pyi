@@ -78,7 +78,8 @@ class AnnotationServiceStub(typing.Generic[_AnnotationServiceAnnotateType, _Anno
 
     Errors carry google.rpc details: BadRequest, naming the field, with INVALID_ARGUMENT; RetryInfo
     with RESOURCE_EXHAUSTED when the queue is full, or so long that the request's deadline would pass;
-    RequestInfo, with the request id, on every error.
+    RequestInfo, with the request id, on every error. What gRPC itself refuses, such as a message that
+    is larger than the server takes, has a status without details.
     A caller may name its request in the metadata key "x-request-id" (at most 128 visible ASCII
     characters); the server names it otherwise, and sends the id back in the trailing metadata of a
     single call, in the initial metadata of a stream.
@@ -125,8 +126,8 @@ class AnnotationServiceStub(typing.Generic[_AnnotationServiceAnnotateType, _Anno
     """Annotates a stream of items for bulk work. Each request message is answered by exactly one
     response message, in the order in which the work is done, not the order of asking: match items
     by id. An item that cannot be annotated carries its own error and disturbs no other; a message
-    without items, or one that is none, ends the stream with INVALID_ARGUMENT, once all messages
-    before it are answered.
+    without items, with more than eight times as many as there may be, or one that is none, ends the
+    stream with INVALID_ARGUMENT, once all messages before it are answered.
     The server stops reading while it holds as many items as it is set to; a client that keeps
     sending is held back by HTTP/2 flow control.
     """
@@ -154,7 +155,8 @@ class AnnotationServiceServicer(metaclass=abc.ABCMeta):
 
     Errors carry google.rpc details: BadRequest, naming the field, with INVALID_ARGUMENT; RetryInfo
     with RESOURCE_EXHAUSTED when the queue is full, or so long that the request's deadline would pass;
-    RequestInfo, with the request id, on every error.
+    RequestInfo, with the request id, on every error. What gRPC itself refuses, such as a message that
+    is larger than the server takes, has a status without details.
     A caller may name its request in the metadata key "x-request-id" (at most 128 visible ASCII
     characters); the server names it otherwise, and sends the id back in the trailing metadata of a
     single call, in the initial metadata of a stream.
@@ -179,8 +181,8 @@ class AnnotationServiceServicer(metaclass=abc.ABCMeta):
         """Annotates a stream of items for bulk work. Each request message is answered by exactly one
         response message, in the order in which the work is done, not the order of asking: match items
         by id. An item that cannot be annotated carries its own error and disturbs no other; a message
-        without items, or one that is none, ends the stream with INVALID_ARGUMENT, once all messages
-        before it are answered.
+        without items, with more than eight times as many as there may be, or one that is none, ends the
+        stream with INVALID_ARGUMENT, once all messages before it are answered.
         The server stops reading while it holds as many items as it is set to; a client that keeps
         sending is held back by HTTP/2 flow control.
         """

@@ -97,7 +97,7 @@ class Traffic(google.protobuf.message.Message):
     CANARIES_FIELD_NUMBER: builtins.int
     SHADOWS_FIELD_NUMBER: builtins.int
     primary_version: builtins.str
-    """The version that answers by default."""
+    """The version that answers by default. In a request, empty for the one that does so now."""
     @property
     def canaries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Share]:
         """Versions that answer a part of the calls instead. At most 1 in all."""

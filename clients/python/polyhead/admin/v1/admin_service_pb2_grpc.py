@@ -31,7 +31,8 @@ class AdminServiceStub(object):
 
     A call that cannot be carried out fails with FAILED_PRECONDITION and changes nothing;
     google.rpc.ErrorInfo names the reason: BUNDLE_REFUSED, NO_ROOM, VERSION_IN_USE, PRIMARY or
-    NO_WORKER. A version that is not loaded is NOT_FOUND.
+    NO_WORKER. A version to unload that is not loaded is NOT_FOUND; traffic that cannot be, also for a
+    version that is not loaded, is INVALID_ARGUMENT with BadRequest.
     """
 
     def __init__(self, channel):
@@ -68,7 +69,8 @@ class AdminServiceServicer(object):
 
     A call that cannot be carried out fails with FAILED_PRECONDITION and changes nothing;
     google.rpc.ErrorInfo names the reason: BUNDLE_REFUSED, NO_ROOM, VERSION_IN_USE, PRIMARY or
-    NO_WORKER. A version that is not loaded is NOT_FOUND.
+    NO_WORKER. A version to unload that is not loaded is NOT_FOUND; traffic that cannot be, also for a
+    version that is not loaded, is INVALID_ARGUMENT with BadRequest.
     """
 
     def ReloadBundle(self, request, context):
@@ -138,7 +140,8 @@ class AdminService(object):
 
     A call that cannot be carried out fails with FAILED_PRECONDITION and changes nothing;
     google.rpc.ErrorInfo names the reason: BUNDLE_REFUSED, NO_ROOM, VERSION_IN_USE, PRIMARY or
-    NO_WORKER. A version that is not loaded is NOT_FOUND.
+    NO_WORKER. A version to unload that is not loaded is NOT_FOUND; traffic that cannot be, also for a
+    version that is not loaded, is INVALID_ARGUMENT with BadRequest.
     """
 
     @staticmethod

@@ -95,7 +95,8 @@ class AdminServiceStub(typing.Generic[_AdminServiceReloadBundleType, _AdminServi
 
     A call that cannot be carried out fails with FAILED_PRECONDITION and changes nothing;
     google.rpc.ErrorInfo names the reason: BUNDLE_REFUSED, NO_ROOM, VERSION_IN_USE, PRIMARY or
-    NO_WORKER. A version that is not loaded is NOT_FOUND.
+    NO_WORKER. A version to unload that is not loaded is NOT_FOUND; traffic that cannot be, also for a
+    version that is not loaded, is INVALID_ARGUMENT with BadRequest.
     """
 
     @typing.overload
@@ -179,7 +180,8 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
 
     A call that cannot be carried out fails with FAILED_PRECONDITION and changes nothing;
     google.rpc.ErrorInfo names the reason: BUNDLE_REFUSED, NO_ROOM, VERSION_IN_USE, PRIMARY or
-    NO_WORKER. A version that is not loaded is NOT_FOUND.
+    NO_WORKER. A version to unload that is not loaded is NOT_FOUND; traffic that cannot be, also for a
+    version that is not loaded, is INVALID_ARGUMENT with BadRequest.
     """
 
     @abc.abstractmethod

@@ -136,7 +136,8 @@ export type Timings = Message<"polyhead.v1.Timings"> & {
   queueSeconds: number;
 
   /**
-   * Encoder runs that held a part of the request.
+   * Encoder runs that held a part of the request, with the wait for runs of other bundles, where
+   * several are loaded.
    *
    * @generated from field: double encode_seconds = 3;
    */
@@ -386,7 +387,8 @@ export const ListTasksResponseSchema: GenMessage<ListTasksResponse> = /*@__PURE_
 
 /**
  * How urgent a request is. Both kinds have a guaranteed share of the encoder while both wait; within
- * a kind, the request with the earliest deadline goes first.
+ * a kind, the request with the earliest deadline goes first, but for those that have waited for long,
+ * and for messages of streams that come while much bulk work waits: these go in the order of coming.
  *
  * @generated from enum polyhead.v1.Priority
  */
@@ -424,7 +426,8 @@ export const PrioritySchema: GenEnum<Priority> = /*@__PURE__*/
  *
  * Errors carry google.rpc details: BadRequest, naming the field, with INVALID_ARGUMENT; RetryInfo
  * with RESOURCE_EXHAUSTED when the queue is full, or so long that the request's deadline would pass;
- * RequestInfo, with the request id, on every error.
+ * RequestInfo, with the request id, on every error. What gRPC itself refuses, such as a message that
+ * is larger than the server takes, has a status without details.
  * A caller may name its request in the metadata key "x-request-id" (at most 128 visible ASCII
  * characters); the server names it otherwise, and sends the id back in the trailing metadata of a
  * single call, in the initial metadata of a stream.
@@ -447,8 +450,8 @@ export const AnnotationService: GenService<{
    * Annotates a stream of items for bulk work. Each request message is answered by exactly one
    * response message, in the order in which the work is done, not the order of asking: match items
    * by id. An item that cannot be annotated carries its own error and disturbs no other; a message
-   * without items, or one that is none, ends the stream with INVALID_ARGUMENT, once all messages
-   * before it are answered.
+   * without items, with more than eight times as many as there may be, or one that is none, ends the
+   * stream with INVALID_ARGUMENT, once all messages before it are answered.
    * The server stops reading while it holds as many items as it is set to; a client that keeps
    * sending is held back by HTTP/2 flow control.
    *
