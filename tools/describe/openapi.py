@@ -30,8 +30,8 @@ polyhead over HTTP/JSON. The same service answers gRPC and gRPC-Web on the same 
 
 Names of fields are in lowerCamelCase; snake_case is understood, too. Unknown fields of a request \
 are passed over, so that newer clients can talk to older servers; unknown query parameters are \
-refused. Answers hold every plain field, zero or not. The header grpc-timeout, such as 500m for half \
-a second, bounds the time of a call.
+refused. Answers hold every plain field, zero or not. The header grpc-timeout, such as 500m for \
+half a second, bounds the time of a call.
 
 Errors are google.rpc.Status with details: BadRequest names the fields at fault, RetryInfo says \
 when to come again, RequestInfo has the request id. What the gateway itself refuses has \
