@@ -11,11 +11,12 @@ read -ra gateway_flags <<<"$3"
 server=$!
 "$bin/polyhead-server" gateway "${gateway_flags[@]}" &
 gateway=$!
-trap : INT TERM
+told=
+trap 'told=1' INT TERM
 
 wait -n "$server" "$gateway" 2>/dev/null
 status=$?
-[ "$status" -gt 128 ] && status=0 # a signal to us
+[ -n "$told" ] && status=0 # a signal to us, not one that ended either
 for process in "$gateway" "$server"; do
   kill -TERM "$process" 2>/dev/null
   wait "$process" 2>/dev/null

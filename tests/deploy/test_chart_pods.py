@@ -61,20 +61,22 @@ def test_secrets_are_made_or_given(rendered):
                 assert volume["secret"]["defaultMode"] == 0o440
 
 
-def test_probes_speak_grpc():
-    """Start, readiness and liveness are asked over gRPC."""
-    container = render(None).container("server")
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert container[probe]["grpc"] == {"port": 50_051, "service": ""}
-
-
-def test_probes_with_tls():
-    """Kubernetes' gRPC probe knows no TLS, so the server's own command asks."""
-    rendered = render(MUTUAL)
+def test_probes():
+    """Calls are looked for where they come, life on ports that callers cannot use up."""
+    plain, mutual = render(None), render(MUTUAL)
     command = ["polyhead-server", "check", "--service", ""]
-    assert rendered.container("server")["readinessProbe"]["exec"]["command"] == command
-    command = ["polyhead-server", "check", "--gateway"]
-    assert rendered.container("gateway")["readinessProbe"]["exec"]["command"] == command
+    for probe in ("startupProbe", "readinessProbe"):
+        assert plain.container("server")[probe]["grpc"] == {"port": 50_051, "service": ""}
+        # Kubernetes' own probe knows no TLS.
+        assert mutual.container("server")[probe]["exec"]["command"] == command
+    for one in (plain, mutual):
+        live = {name: one.container(name)["livenessProbe"]["httpGet"] for name in PARTS}
+        assert live == {
+            "server": {"path": "/livez", "port": "metrics"},
+            "gateway": {"path": "/metrics", "port": "metrics"},
+        }
+        ready = one.container("gateway")["readinessProbe"]["httpGet"]
+        assert ready == {"path": "/healthz", "port": "metrics"}
 
 
 def test_the_gateway_does_not_hold_the_servers_key():
@@ -162,3 +164,10 @@ def test_selectors_find_their_pods(rendered):
     for monitor in rendered.of_kind("ServiceMonitor").values():
         labels = monitor["spec"]["selector"]["matchLabels"]
         assert any(labels.items() <= service.items() for service in services)
+
+
+def test_names_of_a_long_release():
+    """No name is longer than Kubernetes takes."""
+    flags = ("--set", f"fullnameOverride={'x' * 60}", "--set", "gateway.enabled=true")
+    for one in render(None, *flags).objects:
+        assert len(one["metadata"]["name"]) <= 63, one["kind"]

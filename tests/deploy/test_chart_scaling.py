@@ -85,7 +85,9 @@ def test_policies():
     """Servers hear the gateway and who is named; they speak to nobody but DNS."""
     rendered = render(None)
     server = rendered.one("NetworkPolicy", "-server")["spec"]
-    calls, metrics = server["ingress"]
+    check, calls, metrics = server["ingress"]
+    assert _components(check) == ["check"]
+    assert [port["port"] for port in check["ports"]] == [50_051]
     assert {"podSelector": {}} in calls["from"]
     assert [port["port"] for port in calls["ports"]] == [50_051]
     assert metrics["from"] == [{"namespaceSelector": {}}]
@@ -99,8 +101,22 @@ def test_policies():
 
 
 def test_nobody_named_lets_nobody_in():
-    """Without a gateway and without names no call comes in."""
-    assert render(VOLUME).one("NetworkPolicy", "-server")["spec"]["ingress"] is None
+    """Without a gateway and without names no call comes in, but for what `helm test` runs."""
+    (check,) = render(VOLUME).one("NetworkPolicy", "-server")["spec"]["ingress"]
+    assert _components(check) == ["check"]
+
+
+def test_live_figures_may_be_fetched():
+    """A gateway that shows the servers' figures may ask them, whoever else may."""
+    rules = render(VALUES / "everything.yaml").one("NetworkPolicy", "-server")["spec"]["ingress"]
+    to_figures = [rule for rule in rules if {"protocol": "TCP", "port": 9464} in rule["ports"]]
+    assert ["gateway"] in [_components(rule) for rule in to_figures]
+
+
+def _components(rule):
+    """The pods of the chart that a rule lets in."""
+    labels = [one.get("podSelector", {}).get("matchLabels", {}) for one in rule["from"]]
+    return [one["app.kubernetes.io/component"] for one in labels if one]
 
 
 def test_fetching_may_leave():

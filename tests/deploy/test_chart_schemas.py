@@ -74,6 +74,13 @@ def test_the_values_schema_is_made_from_settings():
         ("server.settings.log_level=loud", "/server/settings/log_level"),
         ("server.replicas=-1", "minimum"),
         ("server.autoscaling.kind=vpa", "/server/autoscaling/kind"),
+        ("server.autoscaling.kind=hpa,server.autoscaling.maxReplicas=1", "less than minReplicas"),
+        (
+            "gateway.autoscaling.enabled=true,gateway.autoscaling.maxReplicas=1",
+            "less than minReplicas",
+        ),
+        ("gateway.apiKeys.keys.a=short", "/gateway/apiKeys/keys"),
+        ("gateway.tls.requireClientCertificates=true", "/gateway/tls/enabled"),
         ("server.autoscaling.kind=keda", "prometheusAddress"),
         ("bundle.source=volume", "claimName"),
         ("bundle.source=download", "sha256"),
@@ -105,7 +112,11 @@ def test_mutual_tls_needs_a_certificate_for_the_gateway():
 
 @pytest.mark.parametrize(
     "more",
-    ["gateway.apiKeys.existingSecret=z", "gateway.apiKeys.keys.a=b", "gateway.enabled=false"],
+    [
+        "gateway.apiKeys.existingSecret=z",
+        "gateway.apiKeys.keys.a=16-characters-ok",
+        "gateway.enabled=false",
+    ],
 )
 def test_servers_tokens_beside_tokens_of_the_gateway(more):
     """Both go together where callers may show the gateway an API key, or there is no gateway."""

@@ -99,7 +99,7 @@ CASES = {
             f"polyhead_queue_texts{{{AT}}}": gauge((0, 5), (7, 10), (0, 10)),
             f"polyhead_batch_texts_count{{{AT}}}": counter((9, 5), (0, 10), (9, 10)),
         },
-        *("5m", "8m", "17m", "critical"),
+        *("5m", "11m", "17m", "critical"),
     ),
     "PolyheadQueueSlow": Case(
         {f"polyhead_queue_delay_seconds{{{AT}}}": gauge((0.01, 5), (2, 10), (0.01, 10))},

@@ -32,6 +32,19 @@ def served(tiny_bundle, tmp_path):
     served.close()
 
 
+def test_halted(tiny_bundle, tmp_path):
+    """A worker that does not answer at all is replaced, as one is whose engine is stuck."""
+    served = WorkerServer(tiny_bundle, tmp_path, "--stuck-seconds=4")
+    try:
+        halted = min(served.pids().values())
+        os.kill(halted, signal.SIGSTOP)
+        eventually(lambda: halted not in served.pids().values() and len(served.pids()) == 2)
+        told = [event for event in served.events() if event["event"] == "worker_stuck"]
+        assert [event["pid"] for event in told] == [halted]
+    finally:
+        served.close()
+
+
 class Load:
     """Clients that call without a pause until told to stop."""
 

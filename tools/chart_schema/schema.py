@@ -51,7 +51,11 @@ _BY_NAME: dict[str, Schema] = {
     "gatewayFrom": _OBJECTS,
     "hosts": _SPREAD,
     "imagePullSecrets": _STRINGS,
-    "keys": _TEXTS,
+    "keys": {
+        "type": "object",
+        "propertyNames": {"pattern": "^[A-Za-z0-9._@-]{1,64}$"},
+        "additionalProperties": {"type": "string", "pattern": "^[!-~]{16,256}$"},
+    },
     "labels": _TEXTS,
     "loadBalancerSourceRanges": _STRINGS,
     "maxUnavailable": _BUDGET,
@@ -163,7 +167,13 @@ def _conditions() -> list[Schema]:
             _if(_at(f"{tls}.enabled", {"const": True}), _pems(tls))
             for tls in ("tls", "gateway.tls")
         ),
-        _if(mutual, _at("tls.enabled", {"const": True})),
+        *(
+            _if(
+                _at(f"{tls}.requireClientCertificates", {"const": True}),
+                _at(f"{tls}.enabled", {"const": True}),
+            )
+            for tls in ("tls", "gateway.tls")
+        ),
         _if({"allOf": [mutual, gateway]}, _at("gateway.upstreamSecret", _GIVEN)),
         _if(_at("gateway.upstreamSecret", _GIVEN), _at("tls.enabled", {"const": True})),
         # The gateway keeps a token that it checked: callers with API keys alone reach the servers.

@@ -11,7 +11,7 @@ from polyhead_server.gateway.envoy_types import (
     socket_address,
     typed,
 )
-from polyhead_server.gateway.filters import filters
+from polyhead_server.gateway.filters import filters, health
 from polyhead_server.gateway.replies import reply_mappers
 from polyhead_server.gateway.routes import route_configuration
 from polyhead_server.gateway.settings import NOWHERE
@@ -178,7 +178,7 @@ def _tls(settings: GatewaySettings, cert: Path) -> Json:
 
 
 def _metrics_listener(address: str) -> Json:
-    """Shows the metrics, and nothing else, of Envoy's administration."""
+    """Shows the metrics, and nothing else, of Envoy's administration; and its health."""
     route = {
         "match": {"path": METRICS_PATH},
         "route": {"cluster": _ADMIN_CLUSTER, "path_rewrite": "/stats/prometheus?usedonly"},
@@ -189,12 +189,13 @@ def _metrics_listener(address: str) -> Json:
         _HCM,
         stat_prefix=METRICS_LISTENER,
         route_config={"name": METRICS_LISTENER, "virtual_hosts": hosts},
-        http_filters=[_ROUTER],
+        http_filters=[health(), _ROUTER],
     )
     return {
         "name": METRICS_LISTENER,
         "address": socket_address(address),
         "enable_reuse_port": False,
+        "ignore_global_conn_limit": True,  # callers must not keep probes and Prometheus out
         "filter_chains": [{"filters": [manager]}],
     }
 

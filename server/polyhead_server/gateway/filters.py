@@ -51,7 +51,7 @@ def filters(settings: GatewaySettings, keys: Mapping[str, str], data: str) -> Se
         keys: API keys by client.
         data: the data folder as Envoy sees it.
     """
-    first = [typed(CORS, f"{_HTTP}.cors.v3.Cors"), _health()]
+    first = [typed(CORS, f"{_HTTP}.cors.v3.Cors"), health()]
     checks = []
     if settings.api_keys is not None:
         checks.append(api_keys_filter(keys))
@@ -86,7 +86,7 @@ def transcoder(settings: GatewaySettings, data: str) -> Json:
     }
 
 
-def _health() -> Json:
+def health() -> Json:
     """Answers the health path while a server is healthy, and not any more once draining."""
     return typed(
         "envoy.filters.http.health_check",

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 _MOST_VERSIONS = 16
 """Versions that are told apart; what was unloaded longest ago is forgotten first."""
 _BY_VERSION = ("bundle_version",)
+INTERNAL = "internal"
 _OUR_FAULTS: dict[type[RequestError], str] = {
-    InternalError: "internal",
+    InternalError: INTERNAL,
     QueueFullError: "overload",
     DeadlineExceededError: "deadline",
 }
@@ -121,6 +122,7 @@ class BundleFigures:
         known = self._versions.pop(version, None)
         if known is None:
             self._forget(loaded)
+            self._errors.labels(version, INTERNAL)  # 0 before the first, so that this is seen
             known = VersionFigures(
                 self._documents.labels(version),
                 self._seconds.labels(version),

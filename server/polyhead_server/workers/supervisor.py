@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import signal
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -267,9 +268,10 @@ class Supervisor:
             worker.kill()
 
     def _end_stuck(self) -> None:
-        """End workers whose engine is stuck: others come in their place."""
+        """End workers whose engine is stuck, or that do not answer: others come in their place."""
+        limit = self._settings.stuck_seconds
         for worker in self._workers.values():
-            if worker.stuck:
+            if worker.stuck or 0 < limit <= worker.silent:
                 _log.error("worker_stuck", worker=worker.index, pid=worker.pid)
                 worker.kill()
 
@@ -300,9 +302,14 @@ class Supervisor:
         return self._totals.with_live(live)
 
     async def _sample(self) -> None:
+        before = time.monotonic()
         for _ in itertools.count():
             await asyncio.sleep(_SAMPLE_SECONDS)
             await self._refresh()
+            now = time.monotonic()
+            for worker in self._workers.values():
+                worker.listen(min(now - before, _SAMPLE_SECONDS + _ANSWER_SECONDS))
+            before = now
             self._end_stuck()
 
     async def _refresh(self) -> None:

@@ -33,6 +33,7 @@ class Worker:
         ready: what it said when it was ready; None before.
         problems: why it could not start, where it told.
         last: the metrics that it told last.
+        silent: seconds for which it has answered no question for its metrics.
     """
 
     def __init__(
@@ -46,6 +47,8 @@ class Worker:
         self.ready: Ready | None = None
         self.problems: list[str] = []
         self.last: Snapshot = []
+        self.silent = 0.0
+        self._heard = False
         self._process = process
         self._writer = writer
         self._numbers = itertools.count()
@@ -116,6 +119,16 @@ class Worker:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ask(number, number), seconds)
 
+    def listen(self, seconds: float) -> None:
+        """Count the time since the last look, in which it was asked, to its silence or end that.
+
+        Args:
+            seconds: that time, as long as it should have been: whoever was halted did not listen.
+        """
+        answered = self._heard or self.ready is None
+        self.silent = 0.0 if answered else self.silent + seconds
+        self._heard = False
+
     async def order(self, order: Order) -> Report | None:
         """Have it carry out an order; None where it ended before it had."""
         number = next(self._numbers)
@@ -164,6 +177,7 @@ class Worker:
                 self.problems = problems
             case {"snapshot": snapshot, "number": number}:
                 self.last = snapshot
+                self._heard = True
                 self._answered(number, None)
             case {"done": dict(report), "number": number}:
                 self._answered(number, report)
