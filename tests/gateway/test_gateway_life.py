@@ -73,6 +73,25 @@ def test_metrics(gateway):
     assert ask(f"http://{metrics.netloc}", "/quitquitquit", b"").status == 404
 
 
+def test_callers_connections_keep_no_probe_out(server, logs):
+    """The bound on connections is for callers: probes and Prometheus get in all the same."""
+    options = ("--max-connections=3",)
+    with (
+        running_gateway(logs / "full.jsonl", server, options=options) as gateway,
+        contextlib.ExitStack() as held,
+    ):
+        netloc, metrics = urlsplit(gateway.address).netloc, urlsplit(gateway.said["metrics"])
+        for _ in range(3):
+            connection = http.client.HTTPConnection(netloc, timeout=PATIENCE)
+            held.enter_context(contextlib.closing(connection))
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+        with pytest.raises((OSError, http.client.HTTPException)):
+            ask(gateway, "/healthz")
+        for path in (metrics.path, "/healthz"):
+            assert ask(f"http://{metrics.netloc}", path).status == 200
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_lost_server_loses_no_call(bundle, logs, number):
     """With two servers, one killed or shut down under load, every call is answered."""
