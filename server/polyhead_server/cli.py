@@ -105,6 +105,8 @@ def _complain(problems: Sequence[str]) -> int:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
+    from polyhead_server.worker import left_behind  # noqa: PLC0415 - only a server needs it
+
     survive_reload_signals()
     found = with_collector(os.environ)
     settings = options.SERVE.read(vars(parsed), found.environment)
@@ -118,6 +120,10 @@ def _serve(parsed: argparse.Namespace) -> int:
     else:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             drained = runner.run(_run(settings))
+    if left_behind():  # libraries would wait for it at the interpreter's end
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_NOT_DRAINED)
     return 0 if drained else _NOT_DRAINED
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+_NAME = "polyhead-engine-"
+
 OutputT_co = TypeVar("OutputT_co", covariant=True)
 
 
@@ -103,7 +105,7 @@ class EngineThreads(Generic[Item, Output]):
         self._done = done
         self._computing = computing
         self._threads = [
-            threading.Thread(target=self._work, name=f"polyhead-engine-{number}", daemon=True)
+            threading.Thread(target=self._work, name=f"{_NAME}{number}", daemon=True)
             for number in range(threads)
         ]
 
@@ -157,6 +159,11 @@ class EngineThreads(Generic[Item, Output]):
         except BaseException as fault:  # noqa: BLE001 - whatever it is, the thread goes on
             return Outcome(entries, started, _as_exception(fault))
         return Outcome(entries, started, run)
+
+
+def left_behind() -> bool:
+    """Whether a thread is still in an engine, as one is whose run never ends."""
+    return any(thread.name.startswith(_NAME) for thread in threading.enumerate())
 
 
 def _as_exception(fault: BaseException) -> Exception:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 import threading
 
 import grpc
@@ -115,3 +118,40 @@ async def test_a_server_stops_though_its_engine_does_not_come_back(tiny_bundle, 
         let_go.set()
     assert not drained
     assert [one["event"] for one in logs].count("engine_left_behind") == 1
+
+
+_HANGS = """
+import sys, threading
+from polyhead_server import cli, openvino_engine
+run_batch = openvino_engine.run_batch
+hang = threading.Event()
+def run(*arguments):
+    if hang.is_set():
+        threading.Event().wait()
+    return run_batch(*arguments)
+openvino_engine.run_batch = run
+threading.Thread(target=lambda: (sys.stdin.readline(), hang.set()), daemon=True).start()
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_a_process_ends_though_its_engine_does_not_come_back(tiny_bundle):
+    """On one SIGTERM, with the status of a drain that did not finish."""
+    flags = ["--port=0", "--metrics-port=-1", "--drain-seconds=0.5", f"--bundle={tiny_bundle}"]
+    command = [sys.executable, "-c", _HANGS, "serve", *flags]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            address = process.stdout.readline().split()[3]
+            process.stdin.write("hang\n")
+            process.stdin.flush()
+            with grpc.insecure_channel(address) as channel:
+                call = AnnotationServiceStub(channel).Annotate.future(REQUEST)
+                with pytest.raises(grpc.FutureTimeoutError):
+                    call.result(1)
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(20) == 1
+                assert call.exception() is not None
+        finally:
+            process.kill()
