@@ -73,6 +73,22 @@ def test_metrics(gateway):
     assert ask(f"http://{metrics.netloc}", "/quitquitquit", b"").status == 404
 
 
+def test_made_up_methods_are_not_kept(gateway):
+    """Each would be a statistic for good, and anybody may call what needs no key."""
+    for path in ("/grpc.health.v1.Health/MadeUp", "/made.up.v1.Service/MadeUp"):
+        ask(gateway, path, b"", content_type="application/grpc")
+    metrics = urlsplit(gateway.said["metrics"])
+    assert b"MadeUp" not in ask(f"http://{metrics.netloc}", metrics.path).body
+
+
+def test_callers_cannot_say_what_the_log_tells(gateway):
+    """Its path and verb are those of the call."""
+    made_up = {"x_envoy_original_path": "/docs", "x_envoy_original_method": "GET"}
+    answer = ask(gateway, "/v1/annotate", {}, **made_up)
+    told = event(gateway, request_id=answer.headers["x-request-id"])
+    assert (told["verb"], told["path"]) == ("POST", "/v1/annotate")
+
+
 def test_callers_connections_keep_no_probe_out(server, logs):
     """The bound on connections is for callers: probes and Prometheus get in all the same."""
     options = ("--max-connections=3",)

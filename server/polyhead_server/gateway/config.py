@@ -37,6 +37,8 @@ _PROBES = 3
 _HCM = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = typed("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")
 
+_ORIGINALS = ("x-envoy-original-path", "x-envoy-original-method")
+"""Set where the gateway makes another path of one, and told in the log: not callers' to set."""
 _ACCESS_LOG = {
     "event": "call",
     "level": "info",
@@ -130,7 +132,7 @@ def _connection_manager(settings: GatewaySettings, keys: Mapping[str, str], data
         http_filters=filters(settings, keys, data),
         local_reply_config={"mappers": reply_mappers()},
         access_log=[_access_log()] if settings.access_log else [],
-        early_header_mutation_extensions=[_forget(CLIENT_HEADER, PROXY_HEADER)],
+        early_header_mutation_extensions=[_forget(CLIENT_HEADER, PROXY_HEADER, *_ORIGINALS)],
         request_id_extension={"typed_config": uuid},
         preserve_external_request_id=True,
         always_set_request_id_in_response=True,

@@ -84,11 +84,13 @@ def _routes(settings: GatewaySettings, data: str) -> Iterator[Json]:
     for answer in (_malformed_timeout(), *(_page(page, data) for page in pages())):
         for route in _readable(settings, answer):
             yield _open(settings, route)
-    yield _open(settings, _call(settings, {"prefix": _HEALTH_SERVICE}, streams=True))
+    # Names of methods that are made up would be kept as statistics for good.
+    health = _call(settings, {"prefix": _HEALTH_SERVICE}, streams=True)
+    yield _open(settings, _without(health, filters.GRPC_STATS))
     if settings.inference:
         yield from _inference_routes(settings)
     if settings.cors_origins:
-        yield _open(settings, _preflight())
+        yield from _guarded(settings, _preflight())
     own = [live_route(settings)]
     refusals = (one for refusal in _refusals() for one in _readable(settings, refusal))
     for route in itertools.chain(own, _method_routes(settings), _json_routes(), refusals):
@@ -134,13 +136,15 @@ def _inference_routes(settings: GatewaySettings) -> Iterator[Json]:
     action: Json = {
         "cluster": filters.INFERENCE_CLUSTER,
         "timeout": seconds(settings.timeout),
+        "idle_timeout": seconds(settings.timeout),
     }
     if settings.retries:
         action["retry_policy"] = _retries(settings, _HTTP_RETRY_ON, retriable_status_codes=[503])
     for path in _OPEN_PATHS:
-        yield _open(settings, {"match": {"path": path}, "route": action})
+        one = {"match": {"path": path}, "route": action}
+        yield _open(settings, _without(one, filters.GRPC_STATS))
     under = {"match": {"path_separated_prefix": "/v2"}, "route": action}
-    yield from _guarded(settings, under)
+    yield from _guarded(settings, _without(under, filters.GRPC_STATS))
 
 
 def _call(settings: GatewaySettings, match: Json, *, streams: bool) -> Json:
@@ -193,10 +197,14 @@ def _json_routes() -> Iterator[Json]:
 
 
 def _preflight() -> Json:
-    """Asked by browsers before calls to other origins; answered on the way, never passed on."""
+    """Asked by browsers before calls to other origins; answered before keys are looked at.
+
+    What has no origin is no such question, and treated like all else.
+    """
     asking = {"name": "access-control-request-method", "present_match": True}
     headers = [header_is(":method", "OPTIONS"), asking]
-    return {"match": {"prefix": "/", "headers": headers}, "route": {"cluster": filters.CLUSTER}}
+    asked = {"match": {"prefix": "/", "headers": headers}, "route": {"cluster": filters.CLUSTER}}
+    return _without(asked, filters.GRPC_STATS)
 
 
 def _refusals() -> Iterator[Json]:

@@ -35,6 +35,8 @@ def clusters(settings: GatewaySettings) -> Iterator[Json]:
     if settings.inference:
         http = _cluster(settings, INFERENCE_CLUSTER, settings.inference, ["http/1.1"])
         http["health_checks"][0]["http_health_check"] = {"path": _INFERENCE_HEALTH}
+        # There are no pings: who does not answer checks has its calls taken away by them.
+        http["close_connections_on_host_health_failure"] = True
         yield http
     if settings.live_metrics != NOWHERE:
         yield _place(LIVE_CLUSTER, (settings.live_metrics,))
@@ -65,6 +67,8 @@ def _cluster(
         # Never to servers known to be down, even where most of them are.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "health_checks": [_health_check(settings)],
+        # What a name leads to no more has no new calls, however healthy it is.
+        "ignore_health_on_host_removal": True,
         "outlier_detection": _outliers(settings),
         "circuit_breakers": {"thresholds": [_bounds()]},
         "per_connection_buffer_limit_bytes": 8 << 20,
@@ -124,6 +128,8 @@ def _outliers(settings: GatewaySettings) -> Json:
         "max_ejection_time": seconds(60),
         "max_ejection_percent": 50,
         "always_eject_one_host": False,
+        # It answers checks: these must not bring it back.
+        "successful_active_health_check_uneject_host": False,
     }
 
 
