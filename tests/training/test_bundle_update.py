@@ -74,7 +74,7 @@ def test_a_kill_leaves_the_old_or_the_new(bundle, monkeypatch, steps):
 
 def test_what_an_interrupted_export_moved_away_comes_back(bundle, tmp_path):
     """Killed between the two renames, the old bundle is not lost."""
-    old = bundle.rename(tmp_path / "bundle.old")
+    old = bundle.rename(tmp_path / ".bundle.polyhead-old")
     fresh = place_beside(bundle)
     assert open_bundle(bundle).version == "1.0"
     assert not old.exists()
@@ -83,3 +83,15 @@ def test_what_an_interrupted_export_moved_away_comes_back(bundle, tmp_path):
     take_place(fresh, bundle)
     assert open_bundle(bundle).version == "2"
     assert list(tmp_path.iterdir()) == [bundle]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_somebody_put_beside_stays(bundle, tmp_path, there):
+    """Names that people give to what they keep are not ours to remove."""
+    kept = [shutil.copytree(bundle, tmp_path / f"bundle.{mark}") for mark in ("old", "new")]
+    if not there:
+        shutil.rmtree(bundle)
+    fresh = place_beside(bundle)
+    shutil.copytree(kept[0], fresh)
+    take_place(fresh, bundle)
+    assert sorted(tmp_path.iterdir()) == sorted([bundle, *kept])

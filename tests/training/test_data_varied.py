@@ -165,3 +165,15 @@ def test_keys_that_do_not_fit_are_named(tmp_path, old, new, line, part):
 
     found = [(each.line, each.message) for each in caught.value.problems]
     assert any(abs(at - line) <= 1 and part in message for at, message in found), found
+
+
+@pytest.mark.parametrize("tagged", [False, True])
+def test_copies_of_words_have_targets_of_their_kind(tagged):
+    """One for a text where the head gives it a label, one for each word where it tags words."""
+    words = tuple(TEXTS[0].split())
+    given = Example("here:1", None, words, ("",) * len(words) if tagged else "", None, "here")
+    config = VaryConfig(copies=4, words=0.5, cut=0, join=0)
+    copies = with_copies([given], config, USUAL, "1")[1:]
+    assert copies
+    for copy in copies:
+        assert copy.target == (("",) * len(copy.words) if tagged else "")

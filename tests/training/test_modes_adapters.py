@@ -7,6 +7,7 @@ import torch
 from mode_runs import Quiet, check_resume, copied, mode_config
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel, GPT2Config, GPT2Model
+from transformers.pytorch_utils import Conv1D
 
 from polyhead_server.packing import pack
 from polyhead_training.adapters import (
@@ -37,6 +38,16 @@ def trained(open_shop, tmp_path):
     before = copied(shop.network)
     train(shop, tmp_path / "run", Quiet())
     return shop, before, tmp_path / "run"
+
+
+def test_factors_are_drawn_alike_for_both_kinds_of_layers():
+    """GPT-2's weights are transposed, and its random factor is as large as others'."""
+    width, rank = 768, 8
+    for base in (torch.nn.Linear(width, width), Conv1D(width, width)):
+        adapted = AdaptedLinear(base, rank, 8.0)
+        factors = (adapted.adapter_left, adapted.adapter_right)
+        (drawn,) = (factor for factor in factors if factor.any())
+        assert drawn.abs().max().item() == pytest.approx(width**-0.5, rel=0.02)
 
 
 def features(shop):

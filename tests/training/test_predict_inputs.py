@@ -198,3 +198,15 @@ def test_lines_and_texts_that_are_too_long(read, monkeypatch):
     monkeypatch.setattr("polyhead_training.predict_rows.MOST_CHARS", 10)
     told = refusals(read("a.txt", "x" * 11))
     assert told == [(1, "has a text of 11 characters; at most 10 are read")]
+
+
+def test_the_word_that_looks_like_a_comment(read):
+    """Where columns have blanks between, a line with as many of them as the others is a word."""
+    (found,) = read("a.conll", "# a comment\nEU NNP B-ORG\n# NN O\n1 CD O\n")
+    assert found.row.source == ("EU", "#", "1")
+
+
+def test_a_header_that_has_a_name_twice(read):
+    """One of the two would be lost."""
+    _, found = read("a.csv", "text,text\na,b\n")
+    assert isinstance(found, Refused)

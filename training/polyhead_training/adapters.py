@@ -47,7 +47,7 @@ class AdaptedLinear(nn.Module):
         self.bias: nn.Parameter | None = base.bias
         rows, columns = self.weight.shape
         left, right = torch.zeros(rows, rank), torch.zeros(rank, columns)
-        nn.init.kaiming_uniform_(left if self.transposed else right, a=math.sqrt(5))
+        nn.init.kaiming_uniform_(left.T if self.transposed else right, a=math.sqrt(5))
         self.adapter_left = nn.Parameter(left)
         self.adapter_right = nn.Parameter(right)
         self.register_buffer("adapter_scale", torch.tensor(alpha / rank))

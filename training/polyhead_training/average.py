@@ -46,7 +46,7 @@ def average_runs(runs: Sequence[Path], place: Path) -> None:
         _ensure_alike(runs[0], run)
     states = [_weights(run) for run in runs]
     mean = mean_weights([merged_weights(state) for state in states]) | empty_adapters(states[0])
-    fresh = place.with_name(place.name + ".new")
+    fresh = place.with_name(f".{place.name}.polyhead-new")
     shutil.rmtree(fresh, ignore_errors=True)  # of one that was killed
     fresh.mkdir(parents=True)
     shutil.copytree(runs[0] / ENCODER_FOLDER, fresh / ENCODER_FOLDER)

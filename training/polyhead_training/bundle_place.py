@@ -49,4 +49,5 @@ def take_place(fresh: Path, out: Path) -> None:
 
 
 def _beside(out: Path, mark: str) -> Path:
-    return out.with_name(f"{out.name}.{mark}")
+    """A name that nobody gives to what is to be kept: what is there is removed."""
+    return out.with_name(f".{out.name}.polyhead-{mark}")

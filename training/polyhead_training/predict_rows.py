@@ -97,6 +97,8 @@ def csv_row(header: Sequence[str], cells: Sequence[str], names: FieldNames) -> R
     """
     if len(cells) != len(header):
         raise RowError(f"has {len(cells)} columns, the header has {len(header)}")
+    if len(set(header)) < len(header):
+        raise RowError("the header has a name twice")
     fields = dict(zip(header, cells, strict=True))
     return _of_text(fields[names.text], fields, names.text)
 
@@ -143,9 +145,11 @@ def conll_row(lines: Sequence[str]) -> Row | None:
     separator = "\t" if any("\t" in line for line in lines) else None
     rows: list[list[str]] = []
     for place, line in enumerate(lines):
-        if looks_like_comment(line):
-            continue
         cells = columns_of(line, separator)
+        # The word "#" looks like a comment where columns have blanks between.
+        is_word = separator is None and "=" not in line and rows and len(cells) == len(rows[0])
+        if looks_like_comment(line) and not is_word:
+            continue
         if rows and len(cells) != len(rows[0]):
             message = f"has {len(cells)} columns, not {len(rows[0])} as the lines before"
             raise RowError(message, place)

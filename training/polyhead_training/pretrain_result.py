@@ -38,7 +38,7 @@ def write_result(out: Path, model: Any, tokenizer: Any, record: Mapping[str, obj
         tokenizer: a transformers tokenizer.
         record: what is noted, JSON values.
     """
-    fresh, old = (out.with_name(f"{out.name}.{mark}") for mark in ("new", "old"))
+    fresh, old = (out.with_name(f".{out.name}.polyhead-{mark}") for mark in ("new", "old"))
     for left in (fresh, old):
         shutil.rmtree(left, ignore_errors=True)
     model.save_pretrained(fresh)

@@ -99,7 +99,7 @@ class PretrainRun(Loop):
         seed = self._config.seed * 1_000_003 + number
         torch.manual_seed(seed)  # dropout of this step
         passages = [self._train[step.source][item.examples[0]] for item in step.items]
-        set_rates(self._optimiser, self._options, (number + 1) / len(self._plan))
+        set_rates(self._optimiser, self._options, (number + 0.5) / len(self._plan))
         self._model.train()
         loss = self._loss(passages, seed)[0]
         torch.autograd.backward(loss)

@@ -68,6 +68,8 @@ def _read(file: DataFile, texts: TextsConfig) -> Iterator[str]:
             numbered = read_texts(file, texts.text)
         case "conllu":
             numbered = enumerate(_conllu(file))
+        case _:  # which is told already
+            return iter(())
     return (text for _, text in numbered if text.strip())
 
 

@@ -125,7 +125,7 @@ class TrainingRun(Loop):
         batch = self._samples(step, random.Random(f"{self._config.seed}/{number}"))
         portion = self._portion(batch)
         self._unfreezing.reach(number / len(self._plan))
-        set_rates(self._optimiser, self._options, (number + 1) / len(self._plan))
+        set_rates(self._optimiser, self._options, (number + 0.5) / len(self._plan))
         loss = self._learn(step, batch, portion)
         self._update_average(number)
         return loss, portion.tokens

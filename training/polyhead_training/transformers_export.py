@@ -227,7 +227,7 @@ def _check_free(out: Path) -> None:
 
 def _write(out: Path, model: Any, reader: Reader) -> None:
     """Write the checkpoint beside its place, and put it there when it is whole."""
-    fresh = out.with_name(f"{out.name}.new")
+    fresh = out.with_name(f".{out.name}.polyhead-new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     try:

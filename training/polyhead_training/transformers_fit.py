@@ -124,7 +124,7 @@ def fit_model(
     rates = [group["lr"] for group in optimiser.param_groups]
     model.eval()  # without dropout: the teacher's answers are to be met, not generalised from
     for step, batch in enumerate(plan):
-        done = step / len(plan)
+        done = (step + 0.5) / len(plan)
         factor = min(done / _WARMUP, 1.0) if done < _WARMUP else (1 - done) / (1 - _WARMUP)
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * factor

@@ -65,7 +65,9 @@ def _words(example: Example) -> Words:
 def _as(example: Example, words: Words) -> Example:
     if example.words is None:
         return replace(example, text=" ".join(words))
-    return replace(example, words=words, target=("",) * len(words))
+    # A target for each word only where the head tags words.
+    target = example.target if isinstance(example.target, str) else ("",) * len(words)
+    return replace(example, words=words, target=target)
 
 
 class _Maker:
