@@ -362,6 +362,7 @@ def test_a_full_disk_is_told(capsys, toy, bundle, monkeypatch, tmp_path):
     remove = ["remove-head", bundle, "--name", "mood", "--out", tmp_path / "fewer"]
     errors = told(capsys, remove, code=2)
     assert errors.endswith(
-        "cannot be copied to " + f"{tmp_path}/.fewer.polyhead-new: [Errno 28] No space left on device\n"
+        "cannot be copied to "
+        + f"{tmp_path}/.fewer.polyhead-new: [Errno 28] No space left on device\n"
     )
     assert not list(tmp_path.glob("*fewer*"))
