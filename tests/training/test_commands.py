@@ -362,7 +362,6 @@ def test_a_full_disk_is_told(capsys, toy, bundle, monkeypatch, tmp_path):
     remove = ["remove-head", bundle, "--name", "mood", "--out", tmp_path / "fewer"]
     errors = told(capsys, remove, code=2)
     assert errors.endswith(
-        "cannot be copied to "
-        + f"{tmp_path}/.fewer.polyhead-new: [Errno 28] No space left on device\n"
+        f"cannot be copied to {tmp_path}/.fewer.polyhead-new: [Errno 28] No space left on device\n"
     )
     assert not list(tmp_path.glob("*fewer*"))
