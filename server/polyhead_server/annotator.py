@@ -101,7 +101,7 @@ class Annotator:
 
     def close(self) -> None:
         """End the thread for long texts."""
-        self._thread.shutdown(cancel_futures=True)
+        self._thread.shutdown(wait=False, cancel_futures=True)  # what goes on there ends by itself
 
     async def annotate(
         self,

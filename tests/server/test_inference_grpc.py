@@ -202,6 +202,13 @@ def shared_memory():
     return tensor
 
 
+def many_parameters():
+    tensor = text_input("the fans")
+    for number in range(2000):
+        tensor.parameters[str(number)].bool_param = True
+    return tensor
+
+
 INPUTS = {
     "none": ([], "inputs"),
     "other name": ([text_input("a", name="document")], "inputs[0].name"),
@@ -210,6 +217,11 @@ INPUTS = {
     "numbers": ([text_input(datatype="INT32", shape=[1])], "inputs[0].datatype"),
     "no shape": ([text_input("a", shape=[])], "inputs[0].shape"),
     "square": ([text_input(*"abcd", shape=[2, 2])], "inputs[0].shape"),
+    "hundreds of thousands of dimensions": (
+        [text_input("a", shape=[1] * 300_000)],
+        "inputs[0].shape",
+    ),
+    "thousands of parameters": ([many_parameters()], "inputs[0].parameters"),
     "cube": ([text_input("a", shape=[1, 1, 1])], "inputs[0].shape"),
     "negative": ([text_input("a", shape=[-1])], "inputs[0].shape"),
     "no texts": ([text_input(shape=[0])], "inputs[0].shape"),

@@ -39,8 +39,8 @@ def infer_request(message: pb.ModelInferRequest) -> InferRequest:
         parameters=_parameters(message.parameters),
         inputs=tuple(_input(tensor, index, raw) for index, tensor in enumerate(message.inputs)),
         outputs=tuple(
-            RequestedOutput(output.name, _parameters(output.parameters))
-            for output in message.outputs
+            RequestedOutput(output.name, _parameters(output.parameters, f"outputs[{index}]."))
+            for index, output in enumerate(message.outputs)
         ),
     )
 
@@ -72,16 +72,22 @@ def _input(
     if raw and tensor.HasField("contents"):
         path = f"inputs[{index}].contents"
         raise wrong(path, "must not be given together with raw_input_contents")
+    if len(tensor.shape) > _MOST_PARTS:
+        raise wrong(f"inputs[{index}].shape", f"must hold no more than {_MOST_PARTS}")
     return InputTensor(
         name=tensor.name,
         datatype=tensor.datatype,
         shape=tuple(tensor.shape),
         data=raw[index] if raw else tensor.contents.bytes_contents,
-        parameters=_parameters(tensor.parameters),
+        parameters=_parameters(tensor.parameters, f"inputs[{index}]."),
     )
 
 
-def _parameters(parameters: Mapping[str, pb.InferParameter]) -> dict[str, Parameter]:
+def _parameters(
+    parameters: Mapping[str, pb.InferParameter], path: str = ""
+) -> dict[str, Parameter]:
+    if len(parameters) > _MOST_PARTS:
+        raise wrong(f"{path}parameters", f"must hold no more than {_MOST_PARTS}")
     values: dict[str, Parameter] = {}
     for name, parameter in parameters.items():
         kind = parameter.WhichOneof("parameter_choice")

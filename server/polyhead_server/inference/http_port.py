@@ -280,7 +280,8 @@ class HttpPort:
 
     async def _index(self, request: web.Request, call: Call) -> web.Response:
         async with asyncio.timeout_at(call.deadline()):
-            asked = read_object(await _body(request))
+            body = await _body(request)
+        asked = await self._inference.annotator.work(len(body), lambda: read_object(body))
         models = describe.repository_index(
             self._inference.catalog,
             ready=self._inference.ready(),

@@ -85,7 +85,9 @@ class InferStream:
 
     def _size(self, request: pb.ModelInferRequest) -> int:
         """The texts that a request says it has, as far as it may have them."""
-        said = max((max(tensor.shape, default=1) for tensor in request.inputs), default=1)
+        # One input of one or two dimensions, or it is refused: a message holds millions of either.
+        shapes = (tensor.shape[:2] for tensor in request.inputs[:1])
+        said = max((max(shape, default=1) for shape in shapes), default=1)
         return min(max(1, said), self._inference.annotator.limits.max_documents)
 
     async def _write(self) -> None:
