@@ -78,11 +78,11 @@ def check_tasks(tasks: Sequence[str], known: Mapping[str, object]) -> Iterator[V
     for index, task in enumerate(tasks):
         field = f"tasks[{index}]"
         if task in seen:
-            yield Violation(field, f"{_shown(task)} is asked for twice")
+            yield Violation(field, f"{shown(task)} is asked for twice")
         elif task == EVERY_TASK and len(tasks) > 1:
             yield Violation(field, f"{EVERY_TASK!r} must stand alone")
         elif task != EVERY_TASK and task not in known:
-            yield Violation(field, f"{_shown(task)} is not one of {_listed(known)}")
+            yield Violation(field, f"{shown(task)} is not one of {_listed(known)}")
         seen.add(task)
 
 
@@ -158,6 +158,7 @@ def _listed(known: Mapping[str, object]) -> str:
     return ", ".join(names) + (f" and {more} more" if more else "")
 
 
-def _shown(name: str) -> str:
-    shown = repr(name[: _SHOWN_NAME + 1])  # ten times as long where nothing can be printed
-    return shown if len(shown) <= _SHOWN_NAME + 2 else f"{shown[: _SHOWN_NAME + 1]}...{shown[0]}"
+def shown(name: str) -> str:
+    """A caller's name for an error's text, cut where it is long."""
+    text = repr(name[: _SHOWN_NAME + 1])  # ten times as long where nothing can be printed
+    return text if len(text) <= _SHOWN_NAME + 2 else f"{text[: _SHOWN_NAME + 1]}...{text[0]}"

@@ -105,8 +105,6 @@ def _complain(problems: Sequence[str]) -> int:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
-    from polyhead_server.worker import left_behind  # noqa: PLC0415 - only a server needs it
-
     survive_reload_signals()
     found = with_collector(os.environ)
     settings = options.SERVE.read(vars(parsed), found.environment)
@@ -120,6 +118,8 @@ def _serve(parsed: argparse.Namespace) -> int:
     else:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             drained = runner.run(_run(settings))
+    from polyhead_server.worker import left_behind  # noqa: PLC0415 - only a server needs it
+
     if left_behind():  # libraries would wait for it at the interpreter's end
         sys.stdout.flush()
         sys.stderr.flush()

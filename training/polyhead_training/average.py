@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from polyhead_training.adapters import empty_adapters, merged_weights
+from polyhead_training.bundle_place import beside
 from polyhead_training.checkpoint import BEST, best_weights, save_weights
 from polyhead_training.config import load_config
 from polyhead_training.errors import TrainingError
@@ -46,7 +47,7 @@ def average_runs(runs: Sequence[Path], place: Path) -> None:
         _ensure_alike(runs[0], run)
     states = [_weights(run) for run in runs]
     mean = mean_weights([merged_weights(state) for state in states]) | empty_adapters(states[0])
-    fresh = place.with_name(f".{place.name}.polyhead-new")
+    fresh = beside(place, "new")
     shutil.rmtree(fresh, ignore_errors=True)  # of one that was killed
     fresh.mkdir(parents=True)
     shutil.copytree(runs[0] / ENCODER_FOLDER, fresh / ENCODER_FOLDER)

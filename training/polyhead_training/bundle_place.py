@@ -29,7 +29,7 @@ def place_beside(out: Path) -> Path:
     What an interrupted export left there is removed; a bundle that it had moved away, but not yet
     replaced, is moved back.
     """
-    fresh, old = _beside(out, "new"), _beside(out, "old")
+    fresh, old = beside(out, "new"), beside(out, "old")
     if old.exists() and not out.exists():
         old.rename(out)
     for path in (fresh, old):
@@ -40,7 +40,7 @@ def place_beside(out: Path) -> Path:
 
 def take_place(fresh: Path, out: Path) -> None:
     """Put a finished bundle into place; an older one goes only once the new one is there."""
-    old = _beside(out, "old")
+    old = beside(out, "old")
     if out.exists():
         out.rename(old)
     fresh.rename(out)
@@ -48,6 +48,6 @@ def take_place(fresh: Path, out: Path) -> None:
         shutil.rmtree(old)
 
 
-def _beside(out: Path, mark: str) -> Path:
+def beside(out: Path, mark: str) -> Path:
     """A name that nobody gives to what is to be kept: what is there is removed."""
     return out.with_name(f".{out.name}.polyhead-{mark}")

@@ -145,11 +145,9 @@ def conll_row(lines: Sequence[str]) -> Row | None:
     separator = "\t" if any("\t" in line for line in lines) else None
     rows: list[list[str]] = []
     for place, line in enumerate(lines):
-        cells = columns_of(line, separator)
-        # The word "#" looks like a comment where columns have blanks between.
-        is_word = separator is None and "=" not in line and rows and len(cells) == len(rows[0])
-        if looks_like_comment(line) and not is_word:
+        if looks_like_comment(line, len(rows[0]) if rows and separator is None else 0):
             continue
+        cells = columns_of(line, separator)
         if rows and len(cells) != len(rows[0]):
             message = f"has {len(cells)} columns, not {len(rows[0])} as the lines before"
             raise RowError(message, place)

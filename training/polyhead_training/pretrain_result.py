@@ -6,6 +6,7 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from polyhead_training.bundle_place import beside
 from polyhead_training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def write_result(out: Path, model: Any, tokenizer: Any, record: Mapping[str, obj
         tokenizer: a transformers tokenizer.
         record: what is noted, JSON values.
     """
-    fresh, old = (out.with_name(f".{out.name}.polyhead-{mark}") for mark in ("new", "old"))
+    fresh, old = beside(out, "new"), beside(out, "old")
     for left in (fresh, old):
         shutil.rmtree(left, ignore_errors=True)
     model.save_pretrained(fresh)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from tokenizers.processors import TemplateProcessing
 
+from polyhead_training.bundle_place import beside
 from polyhead_training.checkpoint import BEST
 from polyhead_training.config import load_config
 from polyhead_training.data import load_all
@@ -227,7 +228,7 @@ def _check_free(out: Path) -> None:
 
 def _write(out: Path, model: Any, reader: Reader) -> None:
     """Write the checkpoint beside its place, and put it there when it is whole."""
-    fresh = out.with_name(f".{out.name}.polyhead-new")
+    fresh = beside(out, "new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     try:

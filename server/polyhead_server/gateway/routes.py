@@ -84,9 +84,7 @@ def _routes(settings: GatewaySettings, data: str) -> Iterator[Json]:
     for answer in (_malformed_timeout(), *(_page(page, data) for page in pages())):
         for route in _readable(settings, answer):
             yield _open(settings, route)
-    # Names of methods that are made up would be kept as statistics for good.
-    health = _call(settings, {"prefix": _HEALTH_SERVICE}, streams=True)
-    yield _open(settings, _without(health, filters.GRPC_STATS))
+    yield _open(settings, _call(settings, {"prefix": _HEALTH_SERVICE}, streams=True))
     if settings.inference:
         yield from _inference_routes(settings)
     if settings.cors_origins:
@@ -113,7 +111,7 @@ def _malformed_timeout() -> Json:
     header = {"name": "grpc-timeout", "string_match": valid, "invert_match": True}
     text = "header grpc-timeout must be up to 8 digits and one of H, M, S, m, u, n"
     refusal = _refusal({"prefix": "/", "headers": [header]}, 400, text)
-    return _without(refusal, filters.TRANSCODER, filters.GRPC_STATS)
+    return _without(refusal, filters.TRANSCODER)
 
 
 def _method_routes(settings: GatewaySettings) -> Iterator[Json]:
@@ -141,8 +139,7 @@ def _inference_routes(settings: GatewaySettings) -> Iterator[Json]:
     if settings.retries:
         action["retry_policy"] = _retries(settings, _HTTP_RETRY_ON, retriable_status_codes=[503])
     for path in _OPEN_PATHS:
-        one = {"match": {"path": path}, "route": action}
-        yield _open(settings, _without(one, filters.GRPC_STATS))
+        yield _open(settings, {"match": {"path": path}, "route": action})
     under = {"match": {"path_separated_prefix": "/v2"}, "route": action}
     yield from _guarded(settings, _without(under, filters.GRPC_STATS))
 
@@ -234,13 +231,16 @@ def _matches(path: str) -> Json:
 
 
 def _open(settings: GatewaySettings, route: Json) -> Json:
-    """The route, for everybody: no key, no token, no limit."""
+    """The route, for everybody: no key, no token, no limit.
+
+    Nor statistics: names of methods that strangers make up would be kept for good.
+    """
     checks = {
         filters.API_KEYS: settings.api_keys is not None,
         filters.JWT: settings.jwt_keys is not None,
         filters.RATE_LIMIT: bool(settings.rate_limit),
     }
-    return _without(route, *(name for name, there in checks.items() if there))
+    return _without(route, filters.GRPC_STATS, *(name for name, there in checks.items() if there))
 
 
 def _guarded(settings: GatewaySettings, route: Json) -> Iterator[Json]:

@@ -8,7 +8,7 @@ from polyhead_server.inference import open_inference_pb2 as pb
 from polyhead_server.inference.requests import InferRequest, InputTensor, RequestedOutput, wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, Sequence, Sized
 
     from polyhead_server.inference.answers import InferAnswer
     from polyhead_server.inference.requests import Parameter
@@ -26,8 +26,7 @@ def infer_request(message: pb.ModelInferRequest) -> InferRequest:
         InvalidRequestError: raw contents and inputs do not go together, or it holds too much.
     """
     for name in ("inputs", "outputs", "parameters"):
-        if len(getattr(message, name)) > _MOST_PARTS:
-            raise wrong(name, f"must hold no more than {_MOST_PARTS}")
+        _ensure_few(getattr(message, name), name)
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
         text = f"expected {len(message.inputs)} entries, one for each input, but got {len(raw)}"
@@ -66,14 +65,18 @@ def infer_response(answer: InferAnswer, *, raw: bool) -> pb.ModelInferResponse:
     return message
 
 
+def _ensure_few(parts: Sized, path: str) -> None:
+    if len(parts) > _MOST_PARTS:
+        raise wrong(path, f"must hold no more than {_MOST_PARTS}")
+
+
 def _input(
     tensor: pb.ModelInferRequest.InferInputTensor, index: int, raw: Sequence[bytes]
 ) -> InputTensor:
     if raw and tensor.HasField("contents"):
         path = f"inputs[{index}].contents"
         raise wrong(path, "must not be given together with raw_input_contents")
-    if len(tensor.shape) > _MOST_PARTS:
-        raise wrong(f"inputs[{index}].shape", f"must hold no more than {_MOST_PARTS}")
+    _ensure_few(tensor.shape, f"inputs[{index}].shape")
     return InputTensor(
         name=tensor.name,
         datatype=tensor.datatype,
@@ -86,8 +89,7 @@ def _input(
 def _parameters(
     parameters: Mapping[str, pb.InferParameter], path: str = ""
 ) -> dict[str, Parameter]:
-    if len(parameters) > _MOST_PARTS:
-        raise wrong(f"{path}parameters", f"must hold no more than {_MOST_PARTS}")
+    _ensure_few(parameters, f"{path}parameters")
     values: dict[str, Parameter] = {}
     for name, parameter in parameters.items():
         kind = parameter.WhichOneof("parameter_choice")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from polyhead_server.checks import shown
 from polyhead_server.errors import NotFoundError
 from polyhead_server.inference.outputs import PARTS
 
@@ -25,8 +26,6 @@ TEXT = "text"
 """The one input of every model."""
 ANY_NUMBER = -1
 """The size of a dimension that the caller decides."""
-
-_SHOWN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +100,6 @@ class Catalog:
         """Whether there is such a model in this version."""
         model = self.models.get(name)
         return model is not None and version in ("", model.version)
-
-
-def shown(name: str) -> str:
-    """A caller's name for an error's text, cut where it is long."""
-    return repr(name if len(name) <= _SHOWN else name[:_SHOWN] + "...")
 
 
 def _model(name: str, bundle: Bundle, heads: tuple[HeadSpec, ...], prefix: str) -> ServedModel:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from polyhead_server.checks import shown
 from polyhead_server.errors import InvalidRequestError, Violation
-from polyhead_server.inference.models import TEXT, shown
+from polyhead_server.inference.models import TEXT
 from polyhead_server.inference.tensors import split
 from polyhead_server.offsets import Unit
 from polyhead_server.schedule import Priority

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
+from polyhead_server.checks import shown
 from polyhead_server.errors import NotFoundError
 from polyhead_server.garbage import return_memory
-from polyhead_server.inference.models import shown
 from polyhead_server.rollout.cores import SHADOW_YIELDS
 from polyhead_server.rollout.shadow import Shadowing
 from polyhead_server.rollout.traffic import Traffic

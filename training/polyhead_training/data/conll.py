@@ -39,9 +39,17 @@ def starts_document(line: str) -> bool:
     return columns_of(line)[0] == _DOCUMENT_START
 
 
-def looks_like_comment(line: str) -> bool:
-    """Whether a line begins as a comment does, and has no TABs between columns."""
-    return bool(_COMMENT.match(line)) and "\t" not in line
+def looks_like_comment(line: str, width: int = 0) -> bool:
+    """Whether a line begins as a comment does, and is no word.
+
+    Args:
+        line: the line; one with TABs between columns is a word.
+        width: columns that lines have, where blanks are between them; 0 else, or not known yet. A
+            line with as many is the word "#", unless it has the "=" of a comment.
+    """
+    if not _COMMENT.match(line) or "\t" in line:
+        return False
+    return not width or len(columns_of(line)) != width or "=" in line
 
 
 class _Reader:
@@ -74,10 +82,7 @@ class _Reader:
         self._broken = False
 
     def _is_comment(self, line: str) -> bool:
-        if not looks_like_comment(line):
-            return False
-        spaced = self._width and self._separator is None
-        if spaced and len(columns_of(line)) == self._width and "=" not in line:
+        if not looks_like_comment(line, self._width if self._separator is None else 0):
             return False
         if match := _NEWDOC.match(line):
             self._group = match.group(1).strip()
